@@ -1,0 +1,17 @@
+"""Settings and fixtures of the whole suite."""
+
+import os
+
+os.environ.setdefault("MPLBACKEND", "Agg")  # figures are drawn, never shown
+
+import pytest
+import torch
+
+# Two threads at most: the tests' models are small, and more threads would only wait for each other.
+torch.set_num_threads(min(2, os.cpu_count() or 1))
+
+
+@pytest.fixture
+def global_random_seed():
+    """Give the seed of a test that must hold for any seed: 42, or SKTIME_RNN_TEST_SEED."""
+    return int(os.environ.get("SKTIME_RNN_TEST_SEED", "42"))
