@@ -1,0 +1,271 @@
+"""The sets that the benchmarks use, each in the form in which a user would have it.
+
+Every loader takes the folder of the data, a `Path` with one folder per set, and returns a `Split`, or a
+`Grouped` where the set is judged by cross-validation over groups. Sequences are `(n_timesteps_i, n_features)`
+arrays, strings, or lists of words. Run the file to print how many sequences and steps each loader finds:
+
+    python benchmarks/data.py [--data ../shared/data]
+"""
+
+import argparse
+import gzip
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.io
+from sklearn.datasets import load_digits
+
+DATA = Path("../shared/data")
+
+# Rows and columns by which a digit moves in one frame, and the name of that direction.
+DIRECTIONS = {
+    "N": (-1, 0), "NE": (-1, 1), "E": (0, 1), "SE": (1, 1),
+    "S": (1, 0), "SW": (1, -1), "W": (0, -1), "NW": (-1, -1),
+}  # fmt: skip
+
+
+class Split(NamedTuple):
+    """A set with a fixed part to learn from and a fixed part to be judged on."""
+
+    X_train: Any
+    y_train: Any
+    X_test: Any
+    y_test: Any
+
+
+class Grouped(NamedTuple):
+    """A set with a group for each sequence, which must not be divided."""
+
+    X: Any
+    y: Any
+    groups: Any
+
+
+# -- series of unequal length, one label each ----------------------------------------------------------------
+
+
+def read_ts(path):
+    """Read a `.ts` file: a list of (n_timesteps_i, n_channels) arrays, and the targets as strings."""
+    lines = path.read_text().splitlines()
+    start = next(i for i, line in enumerate(lines) if line.strip().lower() == "@data")
+    X, y = [], []
+    for line in lines[start + 1 :]:
+        *channels, target = line.strip().split(":")
+        X.append(np.array([channel.split(",") for channel in channels], dtype=float).T)
+        y.append(target)
+    return X, y
+
+
+def load_japanese_vowels(data):
+    """Twelve coefficients of a spoken vowel, 7 to 29 steps; which of nine men speaks."""
+    X_train, y_train = read_ts(data / "JapaneseVowels" / "JapaneseVowels_TRAIN.ts")
+    X_test, y_test = read_ts(data / "JapaneseVowels" / "JapaneseVowels_TEST.ts")
+    return Split(X_train, np.array(y_train), X_test, np.array(y_test))
+
+
+def load_spoken_digits(data):
+    """Thirteen cepstral coefficients of a spoken digit, 12 to 226 steps; recordings 0-4 are the test."""
+    with np.load(data / "spoken_digits_mfcc" / "spoken_digits_mfcc.npz") as file:
+        X = cut(file["X"].astype(np.float32), file["lengths"])
+        y, test = file["y"], file["index"] < 5
+    return Split(pick(X, ~test), y[~test], pick(X, test), y[test])
+
+
+def load_watch_exercises(data):
+    """Six channels of a watch at 10 Hz, 189 to 523 steps; which of seven exercises. Groups: ten people."""
+    with np.load(data / "watch_exercises" / "watch_10hz.npz") as file:
+        X = cut(file["X"], file["lengths"])
+        return Grouped(X, file["y_labels"][file["y"]], file["subject"])
+
+
+def cut(values, lengths):
+    """Cut rows that lie end to end into a list of sequences of the given lengths."""
+    return np.split(values, np.cumsum(lengths)[:-1])
+
+
+def pick(sequences, chosen):
+    """Return those sequences of a list for which `chosen` is true."""
+    return [sequence for sequence, keep in zip(sequences, chosen, strict=True) if keep]
+
+
+# -- text ----------------------------------------------------------------------------------------------------
+
+
+def load_names(data):
+    """Family names as strings; which of 18 languages."""
+    rows = [line.split("\t") for line in (data / "names" / "names.tsv").read_text().splitlines()[1:]]
+    parts = []
+    for part in ("train", "valid"):
+        parts.append([name for split, name, _ in rows if split == part])
+        parts.append(np.array([language for split, _, language in rows if split == part]))
+    return Split(*parts)
+
+
+def load_ud_english_ewt(data):
+    """Sentences as lists of words; a list of universal part-of-speech tags for each."""
+    folder = data / "ud_english_ewt"
+    return Split(*read_tagged(folder / "train.tsv.gz"), *read_tagged(folder / "dev.tsv.gz"))
+
+
+def read_tagged(path):
+    """Read sentences of one word a line, divided by empty lines: lists of words, lists of first tags."""
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        sentences = [block.split("\n") for block in file.read().strip("\n").split("\n\n")]
+    words, tags = ([[line.split("\t")[column] for line in lines] for lines in sentences] for column in (0, 1))
+    return words, tags
+
+
+def load_sst(data):
+    """Sentences of film reviews as strings; five classes, from very negative (0) to very positive (4)."""
+    with gzip.open(data / "sst" / "train.txt.gz", "rt", encoding="utf-8") as file:
+        train = read_roots(file.read())
+    return Split(*train, *read_roots((data / "sst" / "dev.txt").read_text(encoding="utf-8")))
+
+
+def read_roots(text):
+    """Read bracketed trees, one a line: the leaves joined by spaces, and the labels of the roots."""
+    trees = text.strip().split("\n")
+    sentences = [" ".join(re.findall(r" ([^() ]+)\)", tree)) for tree in trees]
+    brackets = {"-LRB-": "(", "-RRB-": ")", "\\/": "/", "\\*": "*"}
+    for escaped, plain in brackets.items():
+        sentences = [sentence.replace(escaped, plain) for sentence in sentences]
+    return sentences, np.array([int(tree[1]) for tree in trees])
+
+
+# -- a target for every step ---------------------------------------------------------------------------------
+
+
+def load_jsb_chorales(data):
+    """Chorales as 88 notes on or off in each frame; the notes of the next frame."""
+    rolls = scipy.io.loadmat(data / "poly_music" / "JSB_Chorales.mat")
+    train, test = ([roll.astype(np.float32) for roll in rolls[part][0]] for part in ("traindata", "testdata"))
+    return Split(*shift(train, int), *shift(test, int))
+
+
+def shift(sequences, dtype):
+    """Return the sequences without their last step, and without their first one: what follows each step."""
+    return [x[:-1] for x in sequences], [x[1:].astype(dtype) for x in sequences]
+
+
+def load_moving_digit_label(data=None):
+    """Films of a moving digit, as (n_timesteps_i, 16, 16, 1) arrays; which digit it is."""
+    films, labels, _ = moving_digits()
+    return part_films(films, labels)
+
+
+def load_moving_digit_direction(data=None):
+    """Films of a moving digit; for each frame the direction just taken ("still" in the first frame)."""
+    films, _, directions = moving_digits()
+    return part_films(films, directions)
+
+
+def load_moving_digit_next(data=None):
+    """Films of a moving digit without their last frame; for each frame the next one, as 256 values."""
+    films, _, _ = moving_digits()
+    X, y = shift(films, np.float32)
+    return part_films(X, [following.reshape(len(following), -1) for following in y])
+
+
+def moving_digits(side=16, n_timesteps=(10, 30), turn=0.1, seed=0):
+    """Let each image of scikit-learn's digits move over an empty square, one pixel a frame.
+
+    A digit sets out from anywhere in one of eight directions, draws a new one with probability `turn` before
+    each frame, and is thrown back by the edges.
+
+    Returns
+    -------
+    films : list of (n_timesteps_i, side, side, 1) float32 arrays, values 0 to 16
+    labels : (n_films,) array of the digits
+    directions : list of lists of str, one for each frame
+    """
+    rng = np.random.default_rng(seed)
+    images, labels = load_digits(return_X_y=True)
+    films, directions = [], []
+    for image in images.reshape(-1, 8, 8):
+        places, names = random_walk(rng.integers(n_timesteps[0], n_timesteps[1] + 1), side - 8, turn, rng)
+        film = np.zeros((len(places), side, side, 1), dtype=np.float32)
+        for frame, (row, column) in zip(film, places, strict=True):
+            frame[row : row + 8, column : column + 8, 0] = image
+        films.append(film)
+        directions.append(names)
+    return films, labels, directions
+
+
+def random_walk(n_timesteps, limit, turn, rng):
+    """Walk over places (row, column) of 0 to `limit`; return them, and the direction taken to each."""
+    moves, names = np.array(list(DIRECTIONS.values())), list(DIRECTIONS)
+    name_of = {move: name for name, move in DIRECTIONS.items()}
+    place, move = rng.integers(0, limit + 1, size=2), moves[rng.integers(len(names))]
+    places, taken = [place], ["still"]
+    for _ in range(n_timesteps - 1):
+        if rng.random() < turn:
+            move = moves[rng.integers(len(names))]
+        inside = (place + move >= 0) & (place + move <= limit)
+        move = np.where(inside, move, -move)
+        place = place + move
+        places.append(place)
+        taken.append(name_of[tuple(move.tolist())])
+    return places, taken
+
+
+def part_films(X, y):
+    """Make every fourth film, by the order of scikit-learn's images, part of the test."""
+    test = np.arange(len(X)) % 4 == 0
+    if isinstance(y, np.ndarray):
+        return Split(pick(X, ~test), y[~test], pick(X, test), y[test])
+    return Split(pick(X, ~test), pick(y, ~test), pick(X, test), pick(y, test))
+
+
+# -- series of equal length, one value each ------------------------------------------------------------------
+
+
+def load_tecator(data):
+    """Spectra of 100 wavelengths of pieces of meat; the fat in per cent."""
+    return load_values(data / "Tecator", "Tecator")
+
+
+def load_covid3month(data):
+    """Cases of COVID-19 on 84 days, a country each; the rate of deaths after them."""
+    return load_values(data / "Covid3Month", "Covid3Month")
+
+
+def load_values(folder, name):
+    """Read two `.ts` files with a real target."""
+    X_train, y_train = read_ts(folder / f"{name}_TRAIN.ts")
+    X_test, y_test = read_ts(folder / f"{name}_TEST.ts")
+    return Split(X_train, np.array(y_train, dtype=float), X_test, np.array(y_test, dtype=float))
+
+
+LOADERS = {
+    "JapaneseVowels": load_japanese_vowels,
+    "spoken_digits": load_spoken_digits,
+    "watch_exercises": load_watch_exercises,
+    "names": load_names,
+    "ud_english_ewt": load_ud_english_ewt,
+    "JSB_Chorales": load_jsb_chorales,
+    "sst": load_sst,
+    "moving_digit_label": load_moving_digit_label,
+    "moving_digit_direction": load_moving_digit_direction,
+    "moving_digit_next": load_moving_digit_next,
+    "Tecator": load_tecator,
+    "Covid3Month": load_covid3month,
+}
+
+
+def main():
+    """Print the number of sequences, steps, shortest and longest sequence of every set."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--data", type=Path, default=DATA)
+    data = parser.parse_args().data
+    for name, load in LOADERS.items():
+        loaded = load(data)
+        for part in [field for field in loaded._fields if field.startswith("X")]:
+            lengths = [len(sequence) for sequence in getattr(loaded, part)]
+            span = f"{min(lengths)}-{max(lengths)} steps each"
+            print(f"{name} {part}: {len(lengths)} sequences, {sum(lengths)} steps, {span}")
+
+
+if __name__ == "__main__":
+    main()
