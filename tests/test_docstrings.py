@@ -5,6 +5,7 @@ import importlib
 import inspect
 import io
 import pkgutil
+import re
 from pathlib import Path
 
 import pytest
@@ -112,7 +113,7 @@ def test_examples_of_docstrings_are_true(name):
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
 def test_examples_of_texts_are_true(path):
-    text = path.read_text(encoding="utf-8")
+    text = re.sub(r"^```.*$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE)  # a fence is no output
     report, attempted = run_examples(doctest.DocTestParser().get_doctest(text, {}, path.name, str(path), 0))
     assert not report, report
     assert attempted or ">>>" not in text
