@@ -11,6 +11,7 @@ from sktime_rnn.sequences._samples import (
     Flat,
     array_values,
     check_not_empty,
+    has_axes,
     is_tensor,
     join_arrays,
     no_features,
@@ -58,12 +59,12 @@ def _refuse_container(X, name):
     raise TypeError(f"{name} must be {_ALLOWED}, but a {type(X).__name__} arrived. Convert it to a list of arrays.")
 
 
-def _holds_cells(series):
-    """Whether the cells of a column are sequences themselves."""
-    if isinstance(series.dtype, np.dtype) and series.dtype != object:
+def _is_column(frame):
+    """Whether a DataFrame is a single column whose cells are texts or sequences."""
+    if frame.shape[1] != 1 or pd.api.types.is_numeric_dtype(frame.dtypes.iloc[0]):
         return False
-    cells = series.dropna()
-    return len(cells) > 0 and (np.ndim(cells.iloc[0]) > 0 or isinstance(cells.iloc[0], pd.Series | list))
+    cells = frame.iloc[:, 0].dropna()
+    return len(cells) > 0 and (isinstance(cells.iloc[0], str) or has_axes(cells.iloc[0]))
 
 
 def open_container(X, name):
@@ -71,8 +72,7 @@ def open_container(X, name):
     if is_tensor(X):
         return open_container(tensor_values(X), name)
     if isinstance(X, pd.DataFrame):
-        single = X.shape[1] == 1 and (_holds_cells(X.iloc[:, 0]) or holds_str(X.iloc[:, 0]))
-        return open_container(X.iloc[:, 0], name) if single else frame_values(X)
+        return open_container(X.iloc[:, 0], name) if _is_column(X) else frame_values(X)
     if isinstance(X, pd.Series):
         return open_container(series_values(X), name)
     if isinstance(X, list | tuple):
@@ -101,6 +101,8 @@ def _check_axes(X, least, most, name, input):
         )
     if len(X) == 0:
         raise no_samples(name, X.shape)
+    if X.ndim > 2 and X.shape[1] == 0:
+        check_not_empty(np.zeros(len(X)), name)
     if 0 in X.shape[1:]:
         raise no_features(name, X.shape)
 
@@ -140,10 +142,10 @@ def _read_vector(X, tokenizer, name):
         return Flat(X, np.arange(len(X) + 1, dtype=np.int64))
     values, offsets, _ = _read_list(X, tokenizer, name)
     lengths = np.diff(offsets)
-    if values.ndim != 1 or values.dtype.kind == "U":
+    if values.ndim != 1:
         raise ValueError(
-            f'With input="vector", every sample of {name} must be one vector of numbers, but samples of '
-            'another kind arrived. Use input="sequence" for sequences and texts.'
+            f'With input="vector", every sample of {name} must be one vector of shape (n_features,), but sample 0 has '
+            f'the shape {(int(lengths[0]), *values.shape[1:])}. Use input="sequence" for sequences.'
         )
     if (lengths != lengths[0]).any():
         sample = int(np.argmax(lengths != lengths[0]))
@@ -201,7 +203,7 @@ def _check_options(input, tokens, tokenizer, missing):
     check_tokenizer(tokenizer)
 
 
-def _check_kind(X, input, name):
+def _check_kind(X, input, tokens, name):
     """Whether a Sequences is of the kind that was asked for."""
     if len(X) == 0:
         raise no_samples(name, X.shape)
@@ -212,12 +214,27 @@ def _check_kind(X, input, name):
             f'With input="vector", every sample of {name} must be one vector, but sample {sample} has '
             f'{X.lengths[sample]} steps. Use input="sequence".'
         )
+    if tokens and not X.is_tokens:
+        raise TypeError(
+            f"With tokens=True, {name} must hold integers or str, one a step, but {X} arrived. Make it from integers "
+            "by check_sequences(..., tokens=True)."
+        )
     if (input == "grid") != (X.shapes is not None):
         arrived = "without the shapes of grids" if input == "grid" else "with the shapes of grids"
         raise ValueError(
             f'{name} must be made for input="{input}", but a Sequences {arrived} arrived. Make it by '
             f'check_sequences(..., input="{input}").'
         )
+
+
+def _check_again(X, input, tokens, missing, name):
+    _check_kind(X, input, tokens, name)
+    if X.values.dtype.kind not in "bf":
+        return X
+    if X.is_tokens:  # one number a step
+        X = Sequences(as_numbers(X.values, name), X.offsets, X.shapes)
+    check_finite(X.values, X.offsets, name, missing)
+    return X
 
 
 def check_sequences(X, *, input="sequence", tokens=False, tokenizer="char", missing="error", name="X"):
@@ -274,13 +291,15 @@ def check_sequences(X, *, input="sequence", tokens=False, tokenizer="char", miss
     """
     _check_options(input, tokens, tokenizer, missing)
     if isinstance(X, Sequences):
-        _check_kind(X, input, name)
-        if X.values.dtype.kind == "f":
-            check_finite(X.values, X.offsets, name, missing)
-        return X
+        return _check_again(X, input, tokens, missing, name)
     values, offsets, shapes = _READERS[input](X, tokenizer, name)
     if values.dtype == object:
         values = read_objects(values, offsets, name, tokens)
+    if input != "sequence" and values.dtype.kind in "UO":
+        raise TypeError(
+            f'With input="{input}", {name} must hold numbers, but str arrived. Use input="sequence" for texts and '
+            "tokens."
+        )
     if tokens or values.dtype.kind in "UO":
         return Sequences(as_tokens(values, name), offsets)
     values = as_numbers(values, name)
@@ -302,6 +321,6 @@ def counts_columns(X):
     -------
     bool
     """
-    if isinstance(X, pd.DataFrame):
-        return not is_panel(X) and not (X.shape[1] == 1 and isinstance(open_container(X, "X"), list))
-    return not isinstance(X, list | tuple) and hasattr(X, "__array__") and getattr(X, "ndim", 0) == 2
+    if isinstance(X, pd.DataFrame) and (is_panel(X) or _is_column(X)):
+        return False
+    return len(getattr(X, "shape", ())) == 2

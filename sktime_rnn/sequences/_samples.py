@@ -18,6 +18,11 @@ class Flat(NamedTuple):
     shapes: np.ndarray | None = None  # (n_samples, 2), grids
 
 
+def has_axes(value):
+    """Whether a cell or a step is itself a sequence or an array."""
+    return isinstance(value, list | tuple) or getattr(value, "ndim", 0) > 0
+
+
 def is_tensor(X):
     return all(hasattr(X, method) for method in ("detach", "cpu", "numpy"))
 
@@ -91,7 +96,7 @@ def sample_array(sample, i, name):
         return _list_array(sample, i, name)
     if hasattr(sample, "__array__"):
         sample = array_values(sample)
-        if sample.dtype == object and sample.ndim == 1 and len(sample) and np.ndim(sample[0]):
+        if sample.dtype == object and sample.ndim == 1 and len(sample) and has_axes(sample[0]):
             return _nested_array(list(sample), i, name)  # steps as cells
         return sample
     if isinstance(sample, numbers.Number):
@@ -178,7 +183,7 @@ def _join_dtype(arrays, name):
     kinds = {dtype.kind for dtype in dtypes}
     if kinds <= set("iu"):
         return np.dtype(np.int64)
-    if kinds <= set("biuf"):
+    if kinds <= set("biuf") and kinds != {"b"}:
         return number_dtype(*dtypes)
     if len(kinds) == 1:
         return None

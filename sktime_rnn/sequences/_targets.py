@@ -1,6 +1,7 @@
 """Targets with a value or label per step."""
 
 import numpy as np
+import pandas as pd
 
 from sktime_rnn.panel import is_panel, read_panel
 from sktime_rnn.sequences._check import open_container
@@ -63,17 +64,36 @@ def _check_lengths(offsets, lengths, name):
 
 def _plain_labels(values, offsets, name):
     """An object array with its labels' own dtype; str stay objects."""
-    kinds = set(map(type, values.flat))
-    if all(issubclass(kind, str) for kind in kinds):
+    if all(issubclass(kind, str) for kind in set(map(type, values.flat))):
         return values
+    missing = pd.isna(values)
+    if missing.any():
+        index = tuple(map(int, np.unravel_index(np.argmax(missing), values.shape)))
+        raise ValueError(
+            f"{name} must not have missing labels, but {values[index]} is at {describe_place(offsets, index)} "
+            "(counted from 0). Fill it in, or drop the sample."
+        )
     plain = np.array(values.tolist())
     if plain.dtype.kind in "biuf":
         return plain
-    index = next(i for i in np.ndindex(values.shape) if type(values[i]) is not type(values.flat[0]))
+    first = values.flat[0]
+    index = next((i for i in np.ndindex(values.shape) if type(values[i]) is not type(first)), (0,) * values.ndim)
     raise TypeError(
-        f"{name} must hold labels of one type, but {values.flat[0]!r} in the first step and {values[index]!r} "
-        f"at {describe_place(offsets, index)} are of two. Convert all of them to str, or all to numbers."
+        f"{name} must hold nothing but str, or nothing but numbers, but it begins with {first!r} and has "
+        f"{values[index]!r} at {describe_place(offsets, index)}. Convert all of them to str, or all to numbers."
     )
+
+
+def _check_target_kind(values, name):
+    if values.dtype.kind not in "biufUO":
+        raise TypeError(
+            f"{name} must hold str or real numbers, but values of dtype {values.dtype} arrived. Convert them."
+        )
+    if values.ndim > (1 if values.dtype.kind in "UO" else 2):
+        raise ValueError(
+            f"{name} must have one label, or a vector of numbers, per step, but its steps have the shape "
+            f"{values.shape[1:]} and the dtype {values.dtype}. Flatten them, or train one estimator per label."
+        )
 
 
 def check_step_targets(y, lengths, *, name="y"):
@@ -115,6 +135,7 @@ def check_step_targets(y, lengths, *, name="y"):
         values = values[:, 0]
     if values.dtype == object:
         values = _plain_labels(values, offsets, name)
+    _check_target_kind(values, name)
     if values.dtype.kind == "f":
         values = values.astype(np.float64, copy=False)
         check_finite(values, offsets, name)

@@ -62,14 +62,15 @@ def check_finite(values, offsets, name, missing="error"):
     )
 
 
-def _first_unreadable(values):
-    """The index of the first cell that is no number, and what is wrong with it."""
-    for index in np.ndindex(values.shape):
-        try:
-            np.asarray(values[index], dtype=object).astype(np.float64)
-        except (TypeError, ValueError) as error:
-            return index, error
-    raise ValueError("every cell can be read as a number")
+def _reading_error(value):
+    """What is wrong with a cell that is no number; None for a number."""
+    cell = np.empty(1, dtype=object)
+    cell[0] = value
+    try:
+        cell.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        return error
+    return None
 
 
 def read_objects(values, offsets, name, tokens=False):
@@ -79,11 +80,12 @@ def read_objects(values, offsets, name, tokens=False):
         return values
     try:
         return values.astype(np.float64) if not tokens else _object_codes(values)
-    except (TypeError, ValueError) as failure:
+    except (TypeError, ValueError):
         if all_str:
             return values
-        index, error = _first_unreadable(values)
-        kind = TypeError if isinstance(failure, TypeError) else ValueError
+        index = next(i for i in np.ndindex(values.shape) if _reading_error(values[i]))
+        error = _reading_error(values[index])
+        kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(
             f"{name} must hold numbers, or nothing but str, but {values[index]!r} at "
             f"{describe_place(offsets, index)} is neither: {error}. Convert it to a number."
