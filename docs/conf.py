@@ -19,6 +19,7 @@ sphinx_gallery_conf = {
     "ignore_pattern": "demo",
     "download_all_examples": False,
     "show_memory": False,
+    "write_computation_times": False,
 }
 
 html_theme = "pydata_sphinx_theme"
