@@ -26,7 +26,8 @@ lint: $(VENV)/.installed-dev
 	$(RUN) -m ruff check .
 
 bench: $(VENV)/.installed-benchmarks
-	$(RUN) -m benchmarks
+	$(RUN) benchmarks/throughput.py
+	$(RUN) benchmarks/accuracy.py
 
 docs: $(VENV)/.installed-docs
 	$(RUN) -m sphinx --fail-on-warning --keep-going --builder html docs docs/_build/html
