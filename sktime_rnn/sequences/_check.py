@@ -11,6 +11,7 @@ from sktime_rnn.sequences._samples import (
     Flat,
     array_values,
     check_not_empty,
+    count_axes,
     has_axes,
     is_tensor,
     join_arrays,
@@ -323,4 +324,4 @@ def counts_columns(X):
     """
     if isinstance(X, pd.DataFrame) and (is_panel(X) or _is_column(X)):
         return False
-    return len(getattr(X, "shape", ())) == 2
+    return count_axes(X) == 2

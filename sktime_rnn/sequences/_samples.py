@@ -23,6 +23,13 @@ def has_axes(value):
     return isinstance(value, list | tuple) or getattr(value, "ndim", 0) > 0
 
 
+def count_axes(X):
+    """The number of axes of an array, or of what can be seen as one; 1 for lists."""
+    if hasattr(X, "shape"):
+        return len(X.shape)
+    return np.asarray(X).ndim if hasattr(X, "__array__") else 1
+
+
 def is_tensor(X):
     return all(hasattr(X, method) for method in ("detach", "cpu", "numpy"))
 
