@@ -35,6 +35,19 @@ def is_panel(X):
     return isinstance(X, pd.DataFrame | pd.Series) and isinstance(X.index, pd.MultiIndex)
 
 
+def has_axes(value):
+    """Whether a cell or a step is itself a sequence or an array."""
+    return isinstance(value, list | tuple) or getattr(value, "ndim", 0) > 0
+
+
+def is_column(frame):
+    """Whether a DataFrame is a single column whose cells are texts or sequences."""
+    if frame.shape[1] != 1 or pd.api.types.is_numeric_dtype(frame.dtypes.iloc[0]):
+        return False
+    cells = frame.iloc[:, 0].dropna()
+    return len(cells) > 0 and (isinstance(cells.iloc[0], str) or has_axes(cells.iloc[0]))
+
+
 def frame_values(frame):
     """The cells of a DataFrame as one array; missing cells of pandas' nullable numbers become NaN."""
     types = frame.dtypes
@@ -57,7 +70,8 @@ def feature_names(X, *, name="X"):
     Parameters
     ----------
     X : object
-        A DataFrame (its columns count), a list of DataFrames (the columns of the first count) or anything else.
+        A DataFrame, whose columns count unless it is one column of texts or sequences; a list of DataFrames, where
+        the columns of the first count; or anything else.
     name : str, default="X"
         What error messages call the argument.
 
@@ -73,7 +87,7 @@ def feature_names(X, *, name="X"):
     """
     if isinstance(X, list | tuple) and len(X) and isinstance(X[0], pd.DataFrame):
         X = X[0]
-    if not isinstance(X, pd.DataFrame):
+    if not isinstance(X, pd.DataFrame) or (is_column(X) and not is_panel(X)):
         return None
     named = [isinstance(column, str) for column in X.columns]
     if not any(named):

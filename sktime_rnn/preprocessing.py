@@ -9,9 +9,9 @@ from sklearn.utils import check_array, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
-from sktime_rnn.panel import check_target_index, feature_names, is_panel, read_panel
+from sktime_rnn.panel import check_target_index, feature_names, has_axes, is_panel, read_panel
 from sktime_rnn.sequences import Sequences, check_sequences, check_step_targets, counts_columns
-from sktime_rnn.sequences._samples import count_axes, has_axes
+from sktime_rnn.sequences._samples import count_axes, is_tensor, tensor_values
 
 # -- tokens to codes
 
@@ -320,6 +320,11 @@ def like_container(X, steps, output, columns=None):
 # -- the transformer
 
 
+def _read_steps(X):
+    grid = isinstance(X, Sequences) and X.shapes is not None
+    return check_sequences(X, input="grid" if grid else "sequence", missing="mask")
+
+
 def _inner_can(method):
     def check(self):
         return hasattr(getattr(self, "transformer_", self.transformer), method)
@@ -457,7 +462,7 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
             The original values in the container that came in.
         """
         check_is_fitted(self)
-        steps = check_sequences(X, missing="mask")
+        steps = _read_steps(X)
         output = self._apply("inverse_transform", steps)
         names = None if self._counts_columns else getattr(self, "feature_names_in_", None)
         restored = like_container(X, steps, output, names)
@@ -521,12 +526,13 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
 
     def _read(self, X, *, reset):
         """X as Sequences, held to the features that were seen in fit."""
+        X = tensor_values(X) if is_tensor(X) else X
         counts = counts_columns(X)
         if counts and (reset or self._counts_columns):
             X = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
         elif counts:
             X = check_array(X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
-        steps = check_sequences(X, missing="mask")
+        steps = _read_steps(X)
         if reset:
             self._counts_columns = counts
             self._n_step_features = steps.n_features

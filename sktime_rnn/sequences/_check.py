@@ -5,14 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 import numpy as np
 import pandas as pd
 
-from sktime_rnn.panel import frame_values, is_panel, read_panel, series_values
+from sktime_rnn.panel import frame_values, is_column, is_panel, read_panel, series_values
 from sktime_rnn.sequences._container import Sequences, offsets_from_lengths
 from sktime_rnn.sequences._samples import (
     Flat,
     array_values,
     check_not_empty,
     count_axes,
-    has_axes,
     is_tensor,
     join_arrays,
     no_features,
@@ -60,20 +59,12 @@ def _refuse_container(X, name):
     raise TypeError(f"{name} must be {_ALLOWED}, but a {type(X).__name__} arrived. Convert it to a list of arrays.")
 
 
-def _is_column(frame):
-    """Whether a DataFrame is a single column whose cells are texts or sequences."""
-    if frame.shape[1] != 1 or pd.api.types.is_numeric_dtype(frame.dtypes.iloc[0]):
-        return False
-    cells = frame.iloc[:, 0].dropna()
-    return len(cells) > 0 and (isinstance(cells.iloc[0], str) or has_axes(cells.iloc[0]))
-
-
 def open_container(X, name):
     """Any container as an ndarray of two axes or more, or as a list of samples."""
     if is_tensor(X):
         return open_container(tensor_values(X), name)
     if isinstance(X, pd.DataFrame):
-        return open_container(X.iloc[:, 0], name) if _is_column(X) else frame_values(X)
+        return open_container(X.iloc[:, 0], name) if is_column(X) else frame_values(X)
     if isinstance(X, pd.Series):
         return open_container(series_values(X), name)
     if isinstance(X, list | tuple):
@@ -322,6 +313,6 @@ def counts_columns(X):
     -------
     bool
     """
-    if isinstance(X, pd.DataFrame) and (is_panel(X) or _is_column(X)):
+    if isinstance(X, pd.DataFrame) and (is_panel(X) or is_column(X)):
         return False
     return count_axes(X) == 2

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from sktime_rnn.panel import frame_values, series_values
+from sktime_rnn.panel import frame_values, has_axes, series_values
 from sktime_rnn.sequences._container import number_dtype, offsets_from_lengths
 
 
@@ -16,11 +16,6 @@ class Flat(NamedTuple):
     values: np.ndarray  # (n_steps_total, *step_shape), any dtype
     offsets: np.ndarray  # (n_samples + 1,)
     shapes: np.ndarray | None = None  # (n_samples, 2), grids
-
-
-def has_axes(value):
-    """Whether a cell or a step is itself a sequence or an array."""
-    return isinstance(value, list | tuple) or getattr(value, "ndim", 0) > 0
 
 
 def count_axes(X):

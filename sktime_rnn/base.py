@@ -1,0 +1,635 @@
+"""BaseRNN: what all recurrent estimators share - parameters, reading data, building and training the net."""
+
+import contextlib
+import copy
+import math
+import threading
+from abc import ABC, abstractmethod
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import HasMethods, Hidden, Interval, StrOptions
+from sklearn.utils.validation import (
+    _check_feature_names,
+    _check_sample_weight,
+    _check_y,
+    check_array,
+    check_is_fitted,
+    validate_data,
+)
+from skorch.callbacks import ProgressBar
+from skorch.helper import predefined_split
+
+from sktime_rnn.batching import SequenceDataset, step_statistics
+from sktime_rnn.callbacks import (
+    SCHEDULES,
+    GradientClipping,
+    RefuseDivergence,
+    Schedule,
+    StopWithoutProgress,
+    schedules_itself,
+)
+from sktime_rnn.cells import CELLS, Cell, as_cell
+from sktime_rnn.networks import CustomNetwork, InputScaling, RecurrentNetwork
+from sktime_rnn.nets import RecurrentNet, torch_threads
+from sktime_rnn.panel import check_target_index, is_panel
+from sktime_rnn.preprocessing import Vocabulary
+from sktime_rnn.sequences import check_sequences, check_step_targets, counts_columns
+from sktime_rnn.state import net_state, restore_net
+
+OPTIMIZERS = {
+    "adam": (torch.optim.Adam, {"fused": True}),
+    "adamw": (torch.optim.AdamW, {"fused": True}),
+    "sgd": (torch.optim.SGD, {}),
+    "rmsprop": (torch.optim.RMSprop, {}),
+}
+MIN_UPDATES = 1500
+EPOCHS = (10, 100)
+_USER_MODULES = threading.Lock()
+_PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
+
+
+def choose_device(device):
+    """Return the device that a name stands for; "auto" is CUDA, then MPS, then the CPU."""
+    if device != "auto":
+        return str(torch.device(device))
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def draw_seed(random_state):
+    """Return a seed; None asks the system for one, NumPy's global generator is left alone."""
+    if random_state is None:
+        return int(np.random.SeedSequence().generate_state(1)[0])
+    if isinstance(random_state, Integral):
+        return int(random_state)
+    return int(random_state.randint(np.iinfo(np.int32).max))
+
+
+@contextlib.contextmanager
+def seeded_torch(seed):
+    """Seed torch's global generators, and put them back afterwards; one thread at a time."""
+    with _USER_MODULES:
+        cpu = torch.get_rng_state()
+        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+        torch.manual_seed(seed)
+        try:
+            yield
+        finally:
+            torch.set_rng_state(cpu)
+            if cuda:
+                torch.cuda.set_rng_state_all(cuda)
+
+
+def n_epochs(max_epochs, n_batches):
+    """Return the number of epochs; "auto" makes small data train for a minimum number of updates."""
+    if max_epochs != "auto":
+        return max_epochs
+    fewest, most = EPOCHS
+    return min(most, max(fewest, math.ceil(MIN_UPDATES / n_batches)))
+
+
+def is_nested(y):
+    """Return whether targets hold one array for each sample.
+
+    Parameters
+    ----------
+    y : object
+        What a user passed as y.
+
+    Returns
+    -------
+    nested : bool
+        True for lists, object arrays and columns of arrays, 3-D arrays, Sequences and per-step frames.
+    """
+    if hasattr(y, "offsets") or getattr(y, "ndim", 0) == 3:
+        return True
+    if hasattr(getattr(y, "index", None), "levels"):
+        return True
+    if getattr(y, "dtype", object) != object or len(y) == 0:
+        return False
+    first = y.iloc[0] if hasattr(y, "iloc") else y[0]
+    return getattr(y, "ndim", 1) == 1 and hasattr(first, "__len__") and not isinstance(first, str | bytes)
+
+
+def read_targets(y, X, lengths, per_step, numeric, owner):
+    """Return the targets as one array, and whether its rows are steps.
+
+    Parameters
+    ----------
+    y : object
+        What the user passed.
+    X : object
+        What the user passed beside it; a 3-D array makes some y ambiguous.
+    lengths : ndarray of shape (n_samples,)
+        Number of steps of each sequence.
+    per_step : bool or None
+        What the user said.
+    numeric : bool
+        Whether y must be numbers.
+    owner : estimator
+        Named in errors.
+
+    Returns
+    -------
+    y : ndarray of shape (n_samples, ...) or (n_steps, ...)
+        Targets.
+    per_step : bool
+        Whether its rows are steps.
+    """
+    if y is None:
+        raise ValueError(
+            f"{type(owner).__name__} requires y to be passed, but the target y is None. Pass one target a sequence."
+        )
+    if is_nested(y):
+        if per_step is False:
+            raise ValueError(
+                "y must hold one target a sequence when per_step=False, got one array a sequence. Pass a 1-D or 2-D "
+                "array, or leave per_step at None."
+            )
+        return check_step_targets(y, lengths).values, True
+    y = _check_y(y, multi_output=True, y_numeric=numeric, estimator=owner)
+    if len(y) != len(lengths):
+        raise ValueError(
+            f"y must have one target for each of the {len(lengths)} sequences of X, got inconsistent numbers of "
+            f"samples: {len(y)} targets. Pass as many."
+        )
+    if y.ndim == 2 and per_step is None and getattr(X, "ndim", 0) == 3 and X.shape[1] == y.shape[1]:
+        raise ValueError(
+            f"y of shape {y.shape} beside X of shape {tuple(X.shape)} can mean {y.shape[1]} outputs a sequence or one "
+            "target a step. Say which: per_step=False or per_step=True."
+        )
+    if per_step:
+        if y.ndim != 2:
+            raise ValueError(
+                f"y must hold one target a step when per_step=True, got shape {y.shape}. Pass a list of arrays as long "
+                "as the sequences of X."
+            )
+        return check_step_targets(y, lengths).values, True
+    return y, False
+
+
+class BaseRNN(BaseEstimator, ABC):
+    """Base of the recurrent estimators.
+
+    Subclasses list all parameters in their constructor and supply
+
+    - ``_read_y(y, X, lengths, reset, classes)`` -> targets as an array of codes or values, and whether per step;
+    - ``_head(spec)`` -> the head of a network;
+    - ``_head_spec(y)`` -> plain values from which ``_head`` builds it again.
+
+    State after fit: ``net_`` (the skorch net), ``_spec`` (plain values from which the network is built again).
+    """
+
+    _parameter_constraints: dict = {
+        "cell": [StrOptions(set(CELLS)), Cell, type],
+        "hidden_size": [Interval(Integral, 1, None, closed="left")],
+        "num_layers": [Interval(Integral, 1, None, closed="left")],
+        "bidirectional": ["boolean"],
+        "bias": ["boolean"],
+        "nonlinearity": [StrOptions({"tanh", "relu"})],
+        "go_backwards": ["boolean"],
+        "initial_state": [StrOptions({"zeros", "learned"})],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "pooling": [StrOptions({"last", "mean", "max", "attention"})],
+        "input": [StrOptions({"sequence", "vector", "grid"})],
+        "step_network": [torch.nn.Module, None],
+        "tokenizer": [StrOptions({"char", "word"}), callable],
+        "tokens": ["boolean"],
+        "embedding_dim": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "embeddings": [HasMethods(["keys", "__getitem__"]), None],
+        "max_tokens": [Interval(Integral, 1, None, closed="left"), None],
+        "min_frequency": [Interval(Integral, 1, None, closed="left")],
+        "standardize": ["boolean"],
+        "missing": [StrOptions({"error", "mask"})],
+        "per_step": ["boolean", None],
+        "network": [torch.nn.Module, None],
+        "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
+        "lr": [Interval(Real, 0, None, closed="neither")],
+        "lr_schedule": [StrOptions({"auto", *SCHEDULES})],
+        "max_epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "max_batch_steps": [Interval(Integral, 1, None, closed="left"), None],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "max_grad_value": [Interval(Real, 0, None, closed="neither"), None],
+        "normalize_grad": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "device": [str, Hidden(torch.device)],
+        "precision": [StrOptions(set(_PRECISIONS))],
+        "callbacks": [list, None],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+    }
+
+    @abstractmethod
+    def _read_y(self, y, X, lengths, reset, classes=None):
+        """Return targets as an array of codes or values, and whether its rows are steps."""
+
+    @abstractmethod
+    def _head_spec(self, y):
+        """Return what the head is built from: plain values."""
+
+    @abstractmethod
+    def _head(self, spec):
+        """Return the head."""
+
+    # --- reading X ---------------------------------------------------------------------------------------------------
+
+    def _read_X(self, X, reset):
+        """Return X as Sequences of values or codes, checked against what the estimator was fitted on."""
+        table = counts_columns(X) and not self.tokens and getattr(X, "dtype", np.dtype(float)).kind != "U"
+        rows = self._check_table(X, reset) if table else X
+        sequences = check_sequences(
+            rows, input=self.input, tokens=self.tokens, tokenizer=self.tokenizer, missing=self.missing
+        )
+        if reset:
+            self._set_features(X, sequences, table)
+        else:
+            self._check_features(X, sequences, table)
+        if sequences.is_tokens:
+            if reset:
+                self._learn_tokens(sequences)
+            return self._vocabulary.encode(sequences)
+        return sequences
+
+    def _check_table(self, X, reset):
+        options = {"dtype": [np.float64, np.float32], "ensure_all_finite": False}
+        if reset or self._fitted_on_table:
+            return validate_data(self, X, reset=reset, **options)
+        return check_array(X, estimator=self, **options)
+
+    def _set_features(self, X, sequences, table):
+        self._fitted_on_table = table
+        self._fitted_on_tokens = sequences.is_tokens
+        self._step_shape = sequences.step_shape
+        if not table:
+            self.n_features_in_ = sequences.n_features
+            _check_feature_names(self, X, reset=True)
+
+    def _check_features(self, X, sequences, table):
+        if not table and hasattr(X, "columns"):
+            _check_feature_names(self, X, reset=False)
+        if sequences.is_tokens != self._fitted_on_tokens:
+            kinds = ("numbers", "tokens") if self._fitted_on_tokens is False else ("tokens", "numbers")
+            raise ValueError(
+                f"X must hold {kinds[0]} as in fit, got {kinds[1]}. Pass X of the same kind, or fit again."
+            )
+        if sequences.step_shape == self._step_shape:
+            return
+        hint = " one sequence? wrap it in a list: [X]." if table else ""
+        raise ValueError(
+            f"X must have {self._step_shape} features in each step as in fit, got {sequences.step_shape}: X has "
+            f"{sequences.n_features} features, but {type(self).__name__} is expecting {math.prod(self._step_shape)} "
+            f"features as input.{hint} Pass the features of fit, in their order."
+        )
+
+    def _learn_tokens(self, sequences):
+        known = () if self.embeddings is None else tuple(self.embeddings)
+        self._vocabulary = Vocabulary(self.max_tokens, self.min_frequency).fit(sequences, known)
+
+    @property
+    def vocabulary_(self):
+        """Tokens in the order of their codes; there are none where X held values."""
+        if getattr(self, "_vocabulary", None) is None:
+            raise AttributeError(f"{type(self).__name__} has a vocabulary_ only when it was fitted on text or tokens.")
+        return self._vocabulary.tokens_
+
+    # --- building ----------------------------------------------------------------------------------------------------
+
+    def _check_combinations(self, sequences):
+        """Refuse parameters that do not fit each other or the data."""
+        if self.go_backwards and self.bidirectional:
+            raise ValueError(
+                "go_backwards=True needs bidirectional=False, got both True; a bidirectional network reads backwards "
+                "anyway. Set one of them to False."
+            )
+        if self.step_network is not None and sequences.is_tokens:
+            raise ValueError(
+                "step_network needs X with values, got tokens, which are embedded. Leave step_network at None, or pass "
+                "numbers."
+            )
+        if schedules_itself(self.callbacks) and self.lr_schedule not in ("auto", "constant"):
+            raise ValueError(
+                f"lr_schedule={self.lr_schedule!r} and an LRScheduler among callbacks would both set the learning "
+                "rate. Leave lr_schedule at 'auto', or remove the callback."
+            )
+        if self.embeddings is not None and not sequences.is_tokens:
+            raise ValueError("embeddings needs X with text or tokens, got values. Set tokens=True for integer codes.")
+
+    def _network_spec(self, sequences, y, per_step):
+        """Return all that the network is built from: plain values, and the modules that the user passed."""
+        spec = {
+            "head": self._head_spec(y),
+            "per_step": per_step,
+            "precision": self.precision,
+            "scaling": None,
+            "network": self.network,
+        }
+        recurrent = {
+            "cell": self.cell, "nonlinearity": self.nonlinearity, "hidden_size": self.hidden_size,
+            "num_layers": self.num_layers, "bidirectional": self.bidirectional, "go_backwards": self.go_backwards,
+            "bias": self.bias, "initial_state": self.initial_state, "dropout": self.dropout, "pooling": self.pooling,
+            "step_network": self.step_network, "input_shape": sequences.step_shape,
+        }
+        if sequences.is_tokens:
+            counts = self._vocabulary.counts_
+            recurrent["token_counts"] = counts
+            recurrent["embedding_dim"] = self._embedding_size(len(counts))
+        else:
+            spec["scaling"] = {"n_channels": sequences.step_shape[-1], "mask_missing": self.missing == "mask"}
+            if self.missing == "mask":
+                *axes, n_channels = sequences.step_shape
+                recurrent["input_shape"] = (*axes, 2 * n_channels)
+        spec["recurrent"] = recurrent
+        return spec
+
+    def _embedding_size(self, n_tokens):
+        if self.embeddings is not None:
+            return len(next(iter(self.embeddings.values())))
+        if self.embedding_dim != "auto":
+            return self.embedding_dim
+        return 32 if n_tokens <= 256 else 128
+
+    def _build_module(self, spec):
+        """Return the network, its weights not yet drawn."""
+        dtype = _PRECISIONS[spec["precision"]]
+        head = self._head(spec["head"])
+        if spec["network"] is not None:
+            module = CustomNetwork(copy.deepcopy(spec["network"]), head, spec["per_step"])
+        else:
+            options = dict(spec["recurrent"])
+            cell = as_cell(options.pop("cell"), options.pop("nonlinearity"))
+            options["step_network"] = copy.deepcopy(options["step_network"])
+            module = RecurrentNetwork(cell, head, per_step=spec["per_step"], **options)
+        module.scaling = None
+        double = {name: buffer for name, buffer in module.named_buffers() if buffer.dtype == torch.float64}
+        module.to(dtype)
+        if dtype != torch.float64:
+            for name, buffer in double.items():
+                owner, _, leaf = name.rpartition(".")
+                module.get_submodule(owner).register_buffer(leaf, buffer)
+        if spec["scaling"] is not None:
+            module.scaling = InputScaling(dtype=dtype, **spec["scaling"])
+        return module
+
+    def _make_net(self, module, max_epochs, callbacks, train_split=None):
+        """Return an initialised net around a module, with this estimator's training parameters."""
+        device = choose_device(self.device)
+        optimizer, options = OPTIMIZERS.get(self.optimizer, (self.optimizer, {}))
+        options = {f"optimizer__{name}": value for name, value in options.items()}
+        if self.weight_decay:
+            options["optimizer__weight_decay"] = self.weight_decay
+        net = RecurrentNet(
+            module, optimizer=optimizer, lr=self.lr, max_epochs=max_epochs, batch_size=self.batch_size,
+            max_batch_steps=self.max_batch_steps, per_step=self._spec["per_step"], random_state=self._seed,
+            callbacks=callbacks, train_split=train_split, verbose=int(self.verbose), device=device, warm_start=True,
+            **options,
+        )
+        return net.initialize()
+
+    def _build(self, sequences, dataset):
+        """Set ``_spec``, ``_seed`` and the network's weights and constants."""
+        self._seed = draw_seed(self.random_state)
+        self._spec = self._network_spec(sequences, dataset.y, dataset.per_step)
+        module = self._build_module(self._spec)
+        if self.network is None:
+            module.reset_parameters(torch.Generator().manual_seed(self._seed))
+        if self.embeddings is not None:
+            self._load_embeddings(module)
+        if module.scaling is not None and self.standardize:
+            self._learn_scaling(module.scaling, dataset)
+        self._learn_target_scaling(module.head, dataset)
+        self.n_parameters_ = sum(p.numel() for p in module.parameters())
+        return module
+
+    def _learn_scaling(self, scaling, dataset):
+        weight = dataset.weight
+        if weight is not None and not dataset.per_step:
+            weight = np.repeat(weight, dataset.X.lengths)
+        mean, scale = step_statistics(dataset.X.values, weight)
+        scaling.mean.copy_(torch.from_numpy(mean))
+        scaling.scale.copy_(torch.from_numpy(scale))
+
+    def _learn_target_scaling(self, head, dataset):
+        """Set the head's constants; only values have any."""
+
+    def _load_embeddings(self, module):
+        index = {token: code for code, token in enumerate(self.vocabulary_)}
+        weight = module.embedding.embedding.weight
+        vectors = np.array([self.embeddings[token] for token in self.embeddings], dtype=np.float64)
+        codes = [index[token] for token in self.embeddings]
+        with torch.no_grad():
+            weight[codes] = torch.from_numpy(vectors).to(weight.dtype)
+
+    # --- training ----------------------------------------------------------------------------------------------------
+
+    def _dataset(self, X, sequences, y, sample_weight, reset, classes=None):
+        """Return the dataset to train on; sequences of weight 0 are left out."""
+        if is_panel(X):
+            check_target_index(y, X.index.unique(level=0))
+        y, per_step = self._read_y(y, X, sequences.lengths, reset, classes)
+        weight = None
+        if sample_weight is not None:
+            weight = _check_sample_weight(sample_weight, np.empty((len(sequences), 1)), ensure_non_negative=True)
+        weight = self._row_weights(weight, y, sequences.lengths, per_step)
+        dataset = SequenceDataset(sequences, np.ascontiguousarray(y), weight, per_step)
+        if sample_weight is not None and not np.all(sample_weight):
+            kept = np.flatnonzero(np.asarray(sample_weight))
+            if len(kept) == 0:
+                raise ValueError("sample_weight must have a weight above 0, got only zeros. Pass positive weights.")
+            dataset = dataset.take(kept)
+        return dataset
+
+    def _row_weights(self, weight, y, lengths, per_step):
+        return np.repeat(weight, lengths) if per_step and weight is not None else weight
+
+    def fit(self, X, y, sample_weight=None):
+        """Fit the network.
+
+        Parameters
+        ----------
+        X : sequences
+            What :func:`~sktime_rnn.check_sequences` reads: a list of arrays of shape (n_timesteps_i, n_features), a
+            3-D array, a 2-D array or frame (one feature), a panel frame, texts, ...
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), or list of per-step arrays
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each sequence.
+
+        Returns
+        -------
+        self : estimator
+            The fitted estimator.
+        """
+        self._validate_params()
+        goes_on = self.warm_start and hasattr(self, "net_")
+        sequences = self._read_X(X, reset=not goes_on)
+        self._check_combinations(sequences)
+        dataset = self._dataset(X, sequences, y, sample_weight, reset=not goes_on)
+        self._train(sequences, dataset, goes_on)
+        return self
+
+    def _partial_fit(self, X, y, sample_weight=None, classes=None):
+        self._validate_params()
+        goes_on = hasattr(self, "net_")
+        sequences = self._read_X(X, reset=not goes_on)
+        self._check_combinations(sequences)
+        dataset = self._dataset(X, sequences, y, sample_weight, reset=not goes_on, classes=classes)
+        self._train(sequences, dataset, goes_on, one_epoch=True)
+        return self
+
+    def _train(self, sequences, dataset, goes_on, one_epoch=False):
+        state = net_state(self.net_) if goes_on else None
+        module = self._build_module(self._spec) if goes_on else self._build(sequences, dataset)
+        split, stopping = None, None
+        if self.early_stopping and not one_epoch:
+            dataset, valid = self._split(dataset)
+            split = predefined_split(valid)
+            stopping = self._stopping(module.head)
+        epochs = 1 if one_epoch else n_epochs(self.max_epochs, math.ceil(len(dataset) / self.batch_size))
+        with self._user_modules_seeded():
+            net = self._make_net(module, epochs, self._callbacks(stopping, one_epoch), split)
+            if goes_on:
+                restore_net(net, state)
+                for group in net.optimizer_.param_groups:
+                    group["lr"] = self.lr
+            self.net_ = net
+            self.n_threads_ = self._choose_threads()
+            try:
+                with torch_threads(self.n_threads_):
+                    net.fit(dataset)
+            finally:
+                if stopping is not None:
+                    self.validation_scores_ = list(getattr(stopping, "scores_", []))
+
+    def _user_modules_seeded(self):
+        if self.network is None and self.step_network is None:
+            return contextlib.nullcontext()
+        return seeded_torch(self._seed)
+
+    def _choose_threads(self):
+        """One thread for small networks: more of them wait for each other longer than they work."""
+        return 1 if self.network is None and self.hidden_size <= 256 else min(4, torch.get_num_threads())
+
+    def _split(self, dataset):
+        """Return training and validation part of the dataset."""
+        n_valid = math.ceil(self.validation_fraction * len(dataset))
+        n_train = len(dataset) - n_valid
+        if min(n_train, n_valid) < 1:
+            raise ValueError(
+                f"early_stopping=True needs at least one sequence to train and one to validate on, got {len(dataset)} "
+                f"in all with validation_fraction={self.validation_fraction}. Pass more sequences, or set "
+                "early_stopping=False."
+            )
+        train, valid = self._split_indices(dataset, n_valid)
+        return dataset.take(np.sort(train)), dataset.take(np.sort(valid))
+
+    def _split_indices(self, dataset, n_valid):
+        order = np.random.default_rng(self._seed).permutation(len(dataset))
+        return order[n_valid:], order[:n_valid]
+
+    def _stopping(self, head):
+        monitor, sign = self._monitor()
+        return StopWithoutProgress(monitor, sign, self.n_iter_no_change, self.tol)
+
+    def _monitor(self):
+        """Return the column of the history that early stopping watches, and 1 where larger is better."""
+        return "valid_loss", -1
+
+    def _callbacks(self, stopping, one_epoch):
+        callbacks = [
+            ("clipping", GradientClipping(self.max_grad_value, self.normalize_grad, self.max_grad_norm)),
+            ("divergence", RefuseDivergence()),
+        ]
+        if not one_epoch and not schedules_itself(self.callbacks):
+            name = "one_cycle" if self.lr_schedule == "auto" else self.lr_schedule
+            callbacks.append(("schedule", Schedule(SCHEDULES[name])))
+        if stopping is not None:
+            callbacks.append(("stopping", stopping))
+        if self.verbose > 1:
+            callbacks.append(("progress", ProgressBar()))
+        return callbacks + list(self.callbacks or ())
+
+    # --- what a fitted estimator offers ------------------------------------------------------------------------------
+
+    @property
+    def history_(self):
+        """Training history: skorch's, a list with one dict an epoch."""
+        check_is_fitted(self, "net_")
+        return self.net_.history
+
+    @property
+    def module_(self):
+        """The trained torch module; it reads standardised values, see ``module_.scaling``."""
+        check_is_fitted(self, "net_")
+        return self.net_.module_
+
+    @property
+    def n_iter_(self):
+        """Number of epochs trained."""
+        return len(self.history_)
+
+    @property
+    def loss_curve_(self):
+        """Training loss of every epoch."""
+        return [row["train_loss"] for row in self.history_ if "train_loss" in row]
+
+    def _raw(self, X):
+        """Return X as Sequences and the network's raw rows for it."""
+        check_is_fitted(self, "net_")
+        sequences = self._read_X(X, reset=False)
+        with torch_threads(self.n_threads_):
+            (raw,) = self.net_.forward_iter(sequences)
+        return sequences, raw.double() if raw.is_floating_point() else raw
+
+    def _check_per_step(self, per_step):
+        if per_step != self._spec["per_step"]:
+            kinds = {True: "one target for every step", False: "one target a sequence"}
+            raise ValueError(
+                f"y must hold {kinds[not per_step]} as in fit, got {kinds[per_step]}. Pass y of the same kind."
+            )
+
+    def _per_sample(self, rows, X, sequences):
+        """Return rows as users expect them: one a sequence as they are; of steps, an array or a list of arrays."""
+        if not self._spec["per_step"]:
+            return rows
+        if getattr(X, "ndim", 0) > 2 or self._fitted_on_table and counts_columns(X):
+            return rows.reshape(len(sequences), -1, *rows.shape[1:])
+        return np.split(rows, sequences.offsets[1:-1])
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "net_")
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.non_deterministic = False
+        tags.input_tags.two_d_array = True
+        tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = self.missing == "mask"
+        tags.target_tags.required = True
+        tags.target_tags.multi_output = True
+        return tags
+
+    # --- pickling ----------------------------------------------------------------------------------------------------
+
+    def __getstate__(self):
+        state = dict(super().__getstate__())
+        if "net_" in state:
+            state["net_"] = net_state(state["net_"])
+        return state
+
+    def __setstate__(self, state):
+        state = dict(state)
+        net = state.pop("net_", None)
+        super().__setstate__(state)
+        if net is not None:
+            self.net_ = self._make_net(self._build_module(self._spec), 1, None)
+            restore_net(self.net_, net)

@@ -1,0 +1,173 @@
+"""What happens during training, one small class for each: clipping, schedules, stopping."""
+
+import copy
+import math
+
+import torch
+from skorch.callbacks import Callback, LRScheduler
+
+_TINY = 1e-12
+
+
+def cosine(progress):
+    """Return half a cosine, from 1 to 0."""
+    return 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def one_cycle(progress, warm_up=0.1):
+    """Return a linear rise from 0.1 to 1 over the first tenth, then half a cosine down to 0 (Smith 2018)."""
+    if progress < warm_up:
+        return 0.1 + 0.9 * progress / warm_up
+    return cosine((progress - warm_up) / (1 - warm_up))
+
+
+SCHEDULES = {"constant": lambda progress: 1.0, "cosine": cosine, "one_cycle": one_cycle}
+
+
+class GradientClipping(Callback):
+    """Keep gradients within bounds before each update, and record their norm as ``grad_norm`` in the history.
+
+    Parameters
+    ----------
+    max_value : float, default=None
+        Every element is cut to [-max_value, max_value] first.
+    normalize : bool, default=False
+        The gradient is divided by its Euclidean norm over all parameters.
+    max_norm : float, default=None
+        A gradient of a larger norm is scaled down to this one (Pascanu, Mikolov and Bengio 2013).
+    """
+
+    def __init__(self, max_value=None, normalize=False, max_norm=None):
+        self.max_value = max_value
+        self.normalize = normalize
+        self.max_norm = max_norm
+
+    def on_grad_computed(self, net, named_parameters, **kwargs):
+        """Change the gradients in place."""
+        gradients = [p.grad for _, p in named_parameters if p.grad is not None]
+        if not gradients:
+            return
+        if self.max_value is not None:
+            for gradient in gradients:
+                gradient.clamp_(-self.max_value, self.max_value)
+        norm = torch.nn.utils.get_total_norm(gradients)
+        size = float(norm)
+        net.history.record_batch("grad_norm", size)
+        factor = 1 / max(size, _TINY) if self.normalize else 1.0
+        if self.max_norm is not None and size * factor > self.max_norm:
+            factor = self.max_norm / size
+        if factor != 1.0:
+            for gradient in gradients:
+                gradient.mul_(factor)
+
+
+class Schedule(Callback):
+    """Set the learning rate before every update by the share of training that is done.
+
+    The rate is recorded as ``event_lr`` in the history, as skorch's own LRScheduler does.
+
+    Parameters
+    ----------
+    factor : callable
+        Maps progress in [0, 1) to a factor of the initial learning rate.
+    """
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        """Note the initial rates and how many sequences training will see."""
+        self.initial_ = [group["lr"] for group in net.optimizer_.param_groups]
+        self.seen_ = 0
+        self.total_ = net.max_epochs * len(net.get_dataset(X, y))
+
+    def on_batch_begin(self, net, batch=None, training=False, **kwargs):
+        """Set the rate."""
+        if not training:
+            return
+        factor = self.factor(min(self.seen_ / self.total_, 1.0))
+        for group, lr in zip(net.optimizer_.param_groups, self.initial_, strict=True):
+            group["lr"] = lr * factor
+        net.history.record_batch("event_lr", net.optimizer_.param_groups[0]["lr"])
+        self.seen_ += len(batch[0]["lengths"])
+
+    def on_epoch_end(self, net, **kwargs):
+        """Record the last rate of the epoch."""
+        net.history.record("event_lr", net.optimizer_.param_groups[0]["lr"])
+
+    def on_train_end(self, net, **kwargs):
+        """Set the initial rates again, for training that goes on."""
+        for group, lr in zip(net.optimizer_.param_groups, self.initial_, strict=True):
+            group["lr"] = lr
+
+
+def schedules_itself(callbacks):
+    """Return whether a list of callbacks, as users write it, holds a learning-rate scheduler."""
+    items = [entry[-1] if isinstance(entry, tuple) else entry for entry in callbacks or ()]
+    return any(isinstance(cb, LRScheduler) or cb is LRScheduler for cb in items)
+
+
+class StopWithoutProgress(Callback):
+    """Stop when a validation score has not improved for some epochs, and go back to the best weights.
+
+    Parameters
+    ----------
+    monitor : str
+        Column of the history.
+    sign : {1, -1}
+        1 where larger is better.
+    patience : int
+        Number of epochs without improvement before training stops.
+    tol : float
+        What counts as an improvement.
+
+    Attributes
+    ----------
+    scores_ : list of float
+        The score of every epoch, larger is better.
+    """
+
+    def __init__(self, monitor, sign, patience, tol):
+        self.monitor = monitor
+        self.sign = sign
+        self.patience = patience
+        self.tol = tol
+
+    def on_train_begin(self, net, **kwargs):
+        """Start counting."""
+        self.scores_ = []
+        self.best_ = self.highest_ = -math.inf
+        self.misses_ = 0
+
+    def on_epoch_end(self, net, **kwargs):
+        """Compare the score with the best so far."""
+        score = self.sign * float(net.history[-1, self.monitor])
+        self.scores_.append(score)
+        if score > self.highest_:
+            self.highest_ = score
+            self.weights_ = copy.deepcopy(net.module_.state_dict())
+        if score > self.best_ + self.tol:
+            self.best_, self.misses_ = score, 0
+            return
+        self.misses_ += 1
+        if self.misses_ >= self.patience:
+            raise KeyboardInterrupt
+
+    def on_train_end(self, net, **kwargs):
+        """Go back to the weights of the best score."""
+        if self.scores_:
+            net.module_.load_state_dict(self.weights_)
+            del self.weights_
+
+
+class RefuseDivergence(Callback):
+    """Raise when the training loss is no longer a number, instead of training on."""
+
+    def on_epoch_end(self, net, **kwargs):
+        """Look at the epoch's loss."""
+        loss = net.history[-1, "train_loss"]
+        if not math.isfinite(loss):
+            raise ValueError(
+                f"training must keep a finite loss, got {loss} in epoch {len(net.history)}. Lower lr (now {net.lr}), "
+                "lower max_grad_norm, or look for extreme values in X and y."
+            )

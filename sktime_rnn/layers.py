@@ -1,0 +1,290 @@
+"""Recurrence over time: one layer, both directions, and several layers on top of each other.
+
+Shapes: B batch, T time steps of the longest sequence in the batch, F features, H hidden units, D directions.
+
+Sequences are padded on the right. A layer runs dense over the padding, which comes after every valid step and can
+therefore reach none of them; the backward direction reads each sequence reversed within its own length.
+"""
+
+import torch
+from torch import nn
+
+from sktime_rnn.cells import init_recurrent_
+
+
+def reversal(lengths, n_timesteps):
+    """Return the step that takes each place when every sequence is reversed within its own length.
+
+    Parameters
+    ----------
+    lengths : int64 tensor of shape (B,)
+        Number of valid steps of each sequence.
+    n_timesteps : int
+        Padded length T.
+
+    Returns
+    -------
+    index : int64 tensor of shape (B, T)
+        ``lengths - 1 - t`` on valid steps, ``t`` on the padding: the reversal is its own inverse.
+    """
+    t = torch.arange(n_timesteps, device=lengths.device)
+    mirrored = lengths[:, None] - 1 - t  # (B, T)
+    return torch.where(mirrored >= 0, mirrored, t)
+
+
+def take_steps(X, index):
+    """Return ``X[b, index[b, t]]`` for all b and t.
+
+    Parameters
+    ----------
+    X : tensor of shape (B, T, F)
+        A padded batch.
+    index : int64 tensor of shape (B, K)
+        Steps to take from each sequence.
+
+    Returns
+    -------
+    X : tensor of shape (B, K, F)
+        The steps taken.
+    """
+    return X.gather(1, index[:, :, None].expand(-1, -1, X.shape[2]))
+
+
+def unroll(cell, X, state):
+    """Run any cell over a padded batch.
+
+    Parameters
+    ----------
+    cell : Cell
+        A built cell.
+    X : tensor of shape (B, T, F)
+        Inputs.
+    state : tuple of tensors of shape (B, H)
+        State before the first step.
+
+    Returns
+    -------
+    outputs : tensor of shape (B, T, H)
+        ``state[0]`` after every step.
+    """
+    outputs = []
+    for x_t in X.unbind(1):
+        state = cell(x_t, state)
+        outputs.append(state[0])
+    return torch.stack(outputs, dim=1)  # (B, T, H)
+
+
+class Dropout(nn.Module):
+    """Set a share of the values to zero in training and scale up the rest (Srivastava et al. 2014).
+
+    Parameters
+    ----------
+    p : float
+        Share of values set to zero.
+    """
+
+    def __init__(self, p):
+        super().__init__()
+        self.p = p
+        self.generator = None
+
+    def forward(self, X):
+        """Return X of the same shape, thinned out in training mode."""
+        if not self.training or self.p == 0:
+            return X
+        kept = torch.empty_like(X).bernoulli_(1 - self.p, generator=self.generator)
+        return X * kept.div_(1 - self.p)
+
+
+class Recurrent(nn.Module):
+    """One layer in one direction.
+
+    Where torch has a kernel for the cell's equations it is used, otherwise :func:`unroll` loops over the cell.
+
+    Parameters
+    ----------
+    cell : Cell
+        The cell, without weights.
+    input_size, hidden_size : int
+        F and H.
+    bias : bool, default=True
+        Whether the equations have bias terms.
+    initial_state : {"zeros", "learned"}, default="zeros"
+        The state before the first step that is read.
+    backwards : bool, default=False
+        Read each sequence from its own last step to its first.
+    """
+
+    def __init__(self, cell, input_size, hidden_size, bias=True, initial_state="zeros", backwards=False):
+        super().__init__()
+        self.backwards = backwards
+        self.hidden_size = hidden_size
+        self.forget_gate = cell.forget_gate
+        self.fused = cell.kernel is not None
+        if self.fused:
+            options = {"nonlinearity": cell.nonlinearity} if cell.kernel == "RNN" else {}
+            kernel = getattr(nn, cell.kernel)(
+                input_size, hidden_size, bias=bias, batch_first=True, device="meta", **options
+            )
+            self.cell = kernel.to_empty(device="cpu")  # skip_init refuses nn.RNN and nn.GRU
+        else:
+            self.cell = cell.build(input_size, hidden_size, bias)
+        self.initial_state = None
+        if initial_state == "learned":
+            self.initial_state = nn.Parameter(torch.zeros(cell.n_states, hidden_size))
+
+    def reset_parameters(self, generator=None):
+        """Draw new weights; a learned initial state starts at zero.
+
+        Parameters
+        ----------
+        generator : torch.Generator, default=None
+            Source of the random numbers.
+        """
+        if self.fused:
+            weights = list(self.cell.parameters())
+            weights += [None] * (4 - len(weights))
+            init_recurrent_(*weights, forget_gate=self.forget_gate, generator=generator)
+        else:
+            self.cell.reset_parameters(generator)
+        if self.initial_state is not None:
+            nn.init.zeros_(self.initial_state)
+
+    def _run_fused(self, X):
+        if self.initial_state is None:
+            return self.cell(X)[0]
+        state = self.initial_state[:, None, None].expand(-1, 1, X.shape[0], -1).contiguous()  # (n_states, 1, B, H)
+        return self.cell(X, tuple(state) if len(state) > 1 else state[0])[0]
+
+    def _run_cell(self, X):
+        if self.initial_state is None:
+            state = self.cell.initial_state(X.shape[0], X)
+        else:
+            state = tuple(h.expand(X.shape[0], -1) for h in self.initial_state)
+        return unroll(self.cell, X, state)
+
+    def forward(self, X, index=None):
+        """Run over a batch.
+
+        Parameters
+        ----------
+        X : tensor of shape (B, T, F)
+            Inputs, padded on the right.
+        index : tensor of shape (B, T), default=None
+            What :func:`reversal` gives; needed by the backward direction.
+
+        Returns
+        -------
+        outputs : tensor of shape (B, T, H)
+            The output at every step, in the order of the input.
+        """
+        run = self._run_fused if self.fused else self._run_cell
+        if not self.backwards:
+            return run(X)
+        return take_steps(run(take_steps(X, index)), index)
+
+
+class Stacked(nn.Module):
+    """Layers on top of each other, each in one or both directions, with dropout between them.
+
+    Parameters
+    ----------
+    cell : Cell
+        The cell of every layer, without weights.
+    input_size, hidden_size : int
+        F and H.
+    num_layers : int, default=1
+        Number of layers.
+    bidirectional : bool, default=False
+        Whether every layer reads in both directions (Schuster and Paliwal 1997); outputs are then joined,
+        forward first.
+    go_backwards : bool, default=False
+        Whether a layer of one direction reads backwards.
+    bias : bool, default=True
+        Whether the equations have bias terms.
+    initial_state : {"zeros", "learned"}, default="zeros"
+        The state before the first step that is read, one for each layer and direction.
+    dropout : float, default=0.0
+        Share of a layer's outputs that the next layer does not see in training.
+
+    Attributes
+    ----------
+    output_size : int
+        D * H, the width of the outputs.
+    """
+
+    def __init__(
+        self, cell, input_size, hidden_size, *, num_layers=1, bidirectional=False, go_backwards=False, bias=True,
+        initial_state="zeros", dropout=0.0,
+    ):
+        super().__init__()
+        directions = (False, True) if bidirectional else (go_backwards,)
+        self.directions = directions
+        self.hidden_size = hidden_size
+        self.output_size = len(directions) * hidden_size
+        sizes = [input_size] + [self.output_size] * (num_layers - 1)
+        self.layers = nn.ModuleList(
+            nn.ModuleList(
+                Recurrent(cell, size, hidden_size, bias=bias, initial_state=initial_state, backwards=backwards)
+                for backwards in directions
+            )
+            for size in sizes
+        )
+        self.dropout = Dropout(dropout)
+
+    def reset_parameters(self, generator=None):
+        """Draw new weights for every layer.
+
+        Parameters
+        ----------
+        generator : torch.Generator, default=None
+            Source of the random numbers.
+        """
+        for layer in self.layers:
+            for direction in layer:
+                direction.reset_parameters(generator)
+
+    def forward(self, X, lengths):
+        """Run all layers over a batch.
+
+        Parameters
+        ----------
+        X : tensor of shape (B, T, F)
+            Inputs, padded on the right.
+        lengths : int64 tensor of shape (B,)
+            Number of valid steps of each sequence.
+
+        Returns
+        -------
+        outputs : tensor of shape (B, T, D * H)
+            The last layer's output at every step, in the order of the input.
+        """
+        index = reversal(lengths, X.shape[1]) if True in self.directions else None
+        for depth, layer in enumerate(self.layers):
+            if depth > 0:
+                X = self.dropout(X)
+            outputs = [direction(X, index) for direction in layer]
+            X = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)
+        return X
+
+    def last(self, outputs, lengths):
+        """Return what each direction has put out when it has read the whole sequence.
+
+        Parameters
+        ----------
+        outputs : tensor of shape (B, T, D * H)
+            What :meth:`forward` returned.
+        lengths : int64 tensor of shape (B,)
+            Number of valid steps of each sequence.
+
+        Returns
+        -------
+        last : tensor of shape (B, D * H)
+            The forward direction at the last valid step, the backward direction at the first.
+        """
+        rows = torch.arange(len(lengths), device=lengths.device)
+        halves = [
+            half[:, 0] if backwards else half[rows, lengths - 1]
+            for half, backwards in zip(outputs.split(self.hidden_size, dim=2), self.directions, strict=True)
+        ]
+        return halves[0] if len(halves) == 1 else torch.cat(halves, dim=1)

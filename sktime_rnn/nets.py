@@ -1,0 +1,236 @@
+"""RecurrentNet: a skorch net that is handed sequences and trains any network with a head."""
+
+import contextlib
+import copy
+import dis
+
+import numpy as np
+import torch
+from sklearn.utils import ClassifierTags, RegressorTags
+from skorch import NeuralNet
+from skorch.callbacks import EpochScoring
+from skorch.utils import to_device, to_tensor
+
+from sktime_rnn.batching import BatchIterator, SequenceDataset, as_dataset, flat_steps
+from sktime_rnn.heads import CategoricalHead, MultiLabelHead, MultiOutputHead, PointHead
+
+_PREDICT_BATCH = 512
+_PREDICT_STEPS = 1 << 15
+
+
+@contextlib.contextmanager
+def torch_threads(n_threads):
+    """Run torch on a number of threads, and set the number that was there before afterwards.
+
+    Parameters
+    ----------
+    n_threads : int
+        Number of threads of the calling thread's operations.
+    """
+    before = torch.get_num_threads()
+    if before == n_threads:
+        yield
+        return
+    torch.set_num_threads(n_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def raised_by_statement(exception):
+    """Return whether an exception comes from a ``raise`` statement, not from a key pressed meanwhile.
+
+    skorch's callbacks stop training by ``raise KeyboardInterrupt``; the user's Ctrl-C arrives between any two
+    instructions.
+
+    Parameters
+    ----------
+    exception : BaseException
+        As caught.
+
+    Returns
+    -------
+    by_statement : bool
+        True for a ``raise``.
+    """
+    traceback = exception.__traceback__
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return traceback.tb_frame.f_code.co_code[traceback.tb_lasti] == dis.opmap["RAISE_VARARGS"]
+
+
+class RecurrentNet(NeuralNet):
+    """Train a network on sequences.
+
+    A network offers ``forward(X, lengths) -> raw`` and ``head``; the head is the criterion. Batches hold sequences of
+    similar length. skorch's callbacks see rows: one for each sequence, or one for each valid step where the network
+    has an output per step.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The network, its weights drawn.
+    per_step : bool, default=False
+        Whether the network has an output for every step.
+    max_batch_steps : int, default=None
+        Most steps in a training batch, padding included.
+    random_state : int, default=0
+        Seed of shuffling and dropout.
+    precision : {"float32", "float64"}, default="float32"
+        Type of weights and activations.
+    **kwargs
+        As for ``skorch.NeuralNet``.
+
+    Attributes
+    ----------
+    rng_ : numpy.random.Generator
+        Shuffles the sequences.
+    generator_ : torch.Generator
+        Draws dropout masks.
+    """
+
+    def __init__(
+        self, module, *, criterion=None, iterator_train=BatchIterator, iterator_valid=BatchIterator,
+        dataset=SequenceDataset, train_split=None, per_step=False, max_batch_steps=None, random_state=0, **kwargs,
+    ):
+        super().__init__(
+            module, criterion, iterator_train=iterator_train, iterator_valid=iterator_valid, dataset=dataset,
+            train_split=train_split, **kwargs,
+        )
+        self.per_step = per_step
+        self.max_batch_steps = max_batch_steps
+        self.random_state = random_state
+
+    @property
+    def _default_callbacks(self):
+        callbacks = list(super()._default_callbacks)
+        name = {CategoricalHead: "accuracy", MultiLabelHead: "accuracy", PointHead: "r2"}.get(type(self.module.head))
+        if name is not None:
+            label = {"accuracy": "valid_acc", "r2": "valid_r2"}[name]
+            callbacks.insert(-1, (label, EpochScoring(name, name=label, lower_is_better=False)))
+        return callbacks
+
+    def initialize_criterion(self):
+        """Make the network's head the criterion."""
+        self.criterion_ = self.module_.head
+        return self
+
+    def initialize_module(self):
+        """Take the network as it is and hand it this net's source of random numbers."""
+        self.module_ = self.module
+        self.rng_ = np.random.default_rng(self.random_state)
+        self.generator_ = torch.Generator(self.device).manual_seed(self.random_state)
+        for part in self.module_.modules():
+            if hasattr(part, "generator"):
+                part.generator = self.generator_
+        return self
+
+    def get_dataset(self, X, y=None):
+        """Return the dataset of sequences and targets; a dataset passes unchanged."""
+        return X if isinstance(X, SequenceDataset) else as_dataset(X, y)
+
+    def get_iterator(self, dataset, training=False):
+        """Return an iterator over batches: shuffled for training, larger and sorted by length otherwise."""
+        kwargs = self.get_params_for("iterator_train" if training else "iterator_valid")
+        kwargs.setdefault("scaling", self.cpu_scaling())
+        if training:
+            defaults = {"batch_size": self.batch_size, "max_batch_steps": self.max_batch_steps, "rng": self.rng_}
+        else:
+            defaults = {"batch_size": max(self.batch_size, _PREDICT_BATCH), "max_batch_steps": _PREDICT_STEPS}
+        iterator = self.iterator_train if training else self.iterator_valid
+        return iterator(dataset, **{**defaults, **kwargs})
+
+    def cpu_scaling(self):
+        """Return the network's input scaling on the CPU, where batches are cut, or None."""
+        scaling = getattr(self.module_, "scaling", None)
+        if scaling is None or scaling.mean.device.type == "cpu":
+            return scaling
+        return copy.deepcopy(scaling).cpu()
+
+    def infer(self, x, **fit_params):
+        """Return the raw rows of a batch: one a sequence, or one a valid step."""
+        x = to_tensor({k: v for k, v in x.items() if k != "weight"}, device=self.device)
+        rows = x.pop("rows", None)
+        raw = self.module_(**x, **fit_params)
+        if rows is None:
+            return raw
+        flat = raw.flatten(0, 1)  # (B * T, K)
+        return flat if len(rows) == len(flat) else flat.index_select(0, rows)
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        """Return the head's loss, weighted."""
+        weight = X.get("weight")
+        if weight is not None:
+            weight = weight.to(y_pred.device, y_pred.dtype)
+        return self.criterion_.loss(y_pred, to_tensor(y_true, device=self.device), weight=weight)
+
+    def partial_fit(self, X, y=None, classes=None, **fit_params):
+        """Train on, as skorch's net does; a Ctrl-C of the user ends training and is raised again."""
+        if not self.initialized_:
+            self.initialize()
+        routing_method = fit_params.pop("_routing_method", "partial_fit")
+        self.notify("on_train_begin", X=X, y=y)
+        try:
+            self.fit_loop(X, y, _routing_method=routing_method, **fit_params)
+        except KeyboardInterrupt as interrupt:
+            if not raised_by_statement(interrupt):
+                self.notify("on_train_end", X=X, y=y)
+                raise
+        self.notify("on_train_end", X=X, y=y)
+        return self
+
+    def forward_iter(self, X, training=False, device="cpu"):
+        """Yield the raw rows of all sequences, in their order.
+
+        Batches are made by length; rows come back in the order of X, all of them as one tensor.
+        """
+        dataset = self.get_dataset(X)
+        if dataset.per_step != self.per_step:
+            dataset = SequenceDataset(dataset.X, dataset.y, dataset.weight, self.per_step)
+        iterator = self.get_iterator(dataset, training=False)
+        plan = iterator.plan()
+        out = None
+        for indices in plan:
+            raw = to_device(self.evaluation_step(iterator.cut(indices), training=training), device=device)
+            if len(plan) == 1 and len(indices) == 1:
+                yield raw
+                return
+            if out is None:
+                out = raw.new_empty((dataset.n_rows, *raw.shape[1:]))
+            places = flat_steps(dataset.X.offsets, indices) if self.per_step else indices
+            out[torch.from_numpy(places).to(out.device)] = raw
+        yield out
+
+    def predict_proba(self, X):
+        """Return the head's probabilities, (n_rows, K); a list of arrays for several categorical outputs."""
+        if not hasattr(self.module_.head, "predict_proba"):
+            raise AttributeError(f"{type(self.module_.head).__name__} has no probabilities. Call predict.")
+        return self._through_head("predict_proba", X)
+
+    def predict(self, X):
+        """Return the head's predictions: codes of classes, 0 and 1 for labels, or values; one row each."""
+        return self._through_head("predict", X)
+
+    def _through_head(self, method, X):
+        rows = [getattr(self.module_.head, method)(raw) for raw in self.forward_iter(X)]
+        if isinstance(rows[0], list):
+            return [torch.cat(parts).cpu().numpy() for parts in zip(*rows, strict=True)]
+        return torch.cat(rows).cpu().numpy()
+
+    @property
+    def classes_(self):
+        """Codes of the classes, for scikit-learn's scorers."""
+        head = self.module_.head
+        if isinstance(head, MultiOutputHead):
+            return [np.arange(n) for n in head.n_classes]
+        return np.arange(head.n_outputs)
+
+    def __sklearn_tags__(self):
+        """Say what kind of estimator the head makes of this net."""
+        tags = super().__sklearn_tags__()
+        if isinstance(self.module.head, PointHead):
+            tags.estimator_type, tags.regressor_tags = "regressor", RegressorTags()
+        else:
+            tags.estimator_type, tags.classifier_tags = "classifier", ClassifierTags()
+        return tags

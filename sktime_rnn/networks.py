@@ -1,0 +1,308 @@
+"""Encoder, pooling and head: one output per sequence, or one per step.
+
+Shapes: B batch, T time steps of the longest sequence in the batch, F features, D width of the encoder's output.
+"""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn.utils import skip_init
+
+from sktime_rnn.attention import AttentionPooling
+from sktime_rnn.layers import Dropout, Stacked
+
+UNKNOWN = 0
+_UNKNOWN_STRENGTH = 0.25
+
+
+def valid_steps(lengths, n_timesteps):
+    """Return the mask of valid steps.
+
+    Parameters
+    ----------
+    lengths : int64 tensor of shape (B,)
+        Number of valid steps of each sequence.
+    n_timesteps : int
+        Padded length T.
+
+    Returns
+    -------
+    mask : bool tensor of shape (B, T)
+        True up to each sequence's length.
+    """
+    return torch.arange(n_timesteps, device=lengths.device) < lengths[:, None]
+
+
+class TokenEmbedding(nn.Module):
+    """A vector for each token; in training, rare tokens are now and then read as unknown.
+
+    A token seen n times is replaced by the unknown one with probability 0.25 / (0.25 + n), so that the unknown
+    token's vector is learnt although the training data hold no unknown token.
+
+    Parameters
+    ----------
+    counts : sequence of int of length V
+        How often each of the V codes was seen in training; code 0 is the unknown token.
+    embedding_dim : int
+        Length of the vectors.
+
+    References
+    ----------
+    E. Kiperwasser and Y. Goldberg (2016). Simple and accurate dependency parsing using bidirectional LSTM feature
+    representations. TACL 4, 313-327.
+    """
+
+    def __init__(self, counts, embedding_dim):
+        super().__init__()
+        counts = torch.as_tensor(counts, dtype=torch.float32)
+        self.embedding = skip_init(nn.Embedding, len(counts), embedding_dim)
+        self.register_buffer("unknown_rate", _UNKNOWN_STRENGTH / (_UNKNOWN_STRENGTH + counts))
+        self.generator = None
+
+    def reset_parameters(self, generator=None):
+        """Draw new vectors, their values of variance 1.
+
+        Parameters
+        ----------
+        generator : torch.Generator, default=None
+            Source of the random numbers.
+        """
+        nn.init.normal_(self.embedding.weight, generator=generator)
+
+    def forward(self, codes):
+        """Return the vectors of the codes, (B, T) -> (B, T, embedding_dim)."""
+        if self.training:
+            forgotten = torch.bernoulli(self.unknown_rate[codes], generator=self.generator).bool()
+            codes = codes.masked_fill(forgotten, UNKNOWN)
+        return self.embedding(codes)
+
+
+class StepNetwork(nn.Module):
+    """A module run once over all valid steps of a batch, each step turned into a feature vector.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Maps (n_steps, *step_shape) to (n_steps, n_features).
+    """
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, X, lengths):
+        """Return the features of the steps, (B, T, *step_shape) -> (B, T, n_features); the padding is 0."""
+        mask = valid_steps(lengths, X.shape[1])
+        features = self.module(X[mask])  # (n_valid, n_features)
+        out = features.new_zeros(*mask.shape, features.shape[1])
+        return out.masked_scatter(mask[:, :, None], features)
+
+
+def pool_mean(H, mask):
+    """Return the mean over valid steps, (B, T, D) -> (B, D)."""
+    return torch.where(mask[:, :, None], H, 0.0).sum(1) / mask.sum(1, keepdim=True)
+
+
+def pool_max(H, mask):
+    """Return the maximum over valid steps, (B, T, D) -> (B, D)."""
+    return H.masked_fill(~mask[:, :, None], -torch.inf).amax(1)
+
+
+class RecurrentNetwork(nn.Module):
+    """Recurrent layers, what they read made into vectors before, a head after.
+
+    Parameters
+    ----------
+    cell : Cell
+        The cell of every layer.
+    head : Head
+        What comes out.
+    input_shape : tuple of int
+        Shape of a step, ``(F,)`` for a vector; ignored for tokens.
+    hidden_size : int
+        Hidden units of each layer and direction.
+    num_layers, bidirectional, go_backwards, bias, initial_state
+        As in :class:`~sktime_rnn.layers.Stacked`.
+    dropout : float
+        Share of values set to zero in training: behind the embedding, between the layers and before the head.
+    pooling : {"last", "mean", "max", "attention"}
+        How the steps become one vector.
+    per_step : bool
+        Give an output for every step; ``pooling`` has then nothing to do.
+    step_network : torch.nn.Module, default=None
+        See :class:`StepNetwork`; its weights stay as they are.
+    token_counts : sequence of int, default=None
+        For codes in place of values: see :class:`TokenEmbedding`.
+    embedding_dim : int, default=None
+        Length of a token's vector.
+    """
+
+    def __init__(
+        self, cell, head, *, input_shape, hidden_size, num_layers=1, bidirectional=False, go_backwards=False,
+        bias=True, initial_state="zeros", dropout=0.0, pooling="last", per_step=False, step_network=None,
+        token_counts=None, embedding_dim=None,
+    ):
+        super().__init__()
+        self.embedding = None if token_counts is None else TokenEmbedding(token_counts, embedding_dim)
+        self.step_network = None if step_network is None else StepNetwork(step_network)
+        if token_counts is not None:
+            input_size = embedding_dim
+        elif step_network is not None:
+            input_size = _output_width(step_network, input_shape)
+        else:
+            input_size = math.prod(input_shape)
+        self.recurrent = Stacked(
+            cell, input_size, hidden_size, num_layers=num_layers, bidirectional=bidirectional,
+            go_backwards=go_backwards, bias=bias, initial_state=initial_state, dropout=dropout,
+        )
+        self.pooling = pooling
+        self.per_step = per_step
+        width = self.recurrent.output_size
+        self.attention = AttentionPooling(width) if pooling == "attention" and not per_step else None
+        self.dropout = Dropout(dropout)
+        self.head = head.connect(width)
+
+    def reset_parameters(self, generator=None):
+        """Draw new weights for every part but ``step_network``.
+
+        Parameters
+        ----------
+        generator : torch.Generator, default=None
+            Source of the random numbers.
+        """
+        for part in (self.embedding, self.recurrent, self.attention, self.head):
+            if part is not None:
+                part.reset_parameters(generator)
+
+    def _vectors(self, X, lengths):
+        if self.embedding is not None:
+            return self.dropout(self.embedding(X))
+        if self.step_network is not None:
+            return self.step_network(X, lengths)
+        return X.flatten(2)
+
+    def _pool(self, H, lengths):
+        if self.pooling == "last":
+            return self.recurrent.last(H, lengths)
+        mask = valid_steps(lengths, H.shape[1])
+        if self.pooling == "attention":
+            return self.attention(H, mask)
+        return {"mean": pool_mean, "max": pool_max}[self.pooling](H, mask)
+
+    def features(self, X, lengths):
+        """Return what the head sees.
+
+        Parameters
+        ----------
+        X : tensor of shape (B, T, *input_shape), or of codes (B, T)
+            A batch, padded on the right.
+        lengths : int64 tensor of shape (B,)
+            Number of valid steps of each sequence.
+
+        Returns
+        -------
+        features : tensor of shape (B, D) or (B, T, D)
+            One vector a sequence, or one a step.
+        """
+        H = self.recurrent(self._vectors(X, lengths), lengths)  # (B, T, D)
+        return H if self.per_step else self._pool(H, lengths)
+
+    def forward(self, X, lengths):
+        """Return the raw output.
+
+        Parameters
+        ----------
+        X : tensor of shape (B, T, *input_shape), or of codes (B, T)
+            A batch, padded on the right.
+        lengths : int64 tensor of shape (B,)
+            Number of valid steps of each sequence.
+
+        Returns
+        -------
+        raw : tensor of shape (B, n_outputs * n_params) or (B, T, n_outputs * n_params)
+            What the head turns into a loss or a prediction.
+        """
+        return self.head(self.dropout(self.features(X, lengths)))
+
+
+class CustomNetwork(nn.Module):
+    """A user's module with the head that reads its output.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Called as ``module(X, lengths)``, it returns (B, raw_size), or (B, T, raw_size) where there is an output per
+        step.
+    head : Head
+        Used for loss and prediction only.
+    per_step : bool
+        Whether there is an output for every step.
+    """
+
+    def __init__(self, module, head, per_step):
+        super().__init__()
+        self.module = module
+        self.head = head
+        self.per_step = per_step
+
+    def forward(self, X, lengths):
+        """Return the module's output, its shape checked."""
+        raw = self.module(X, lengths)
+        expected = (*X.shape[: 2 if self.per_step else 1], self.head.raw_size)
+        if raw.shape != expected:
+            raise ValueError(
+                f"network must return raw outputs of shape {expected} for X of shape {tuple(X.shape)} and these "
+                f"targets, got {tuple(raw.shape)}. Change the width of its last layer, or its number of axes."
+            )
+        return raw
+
+
+def _output_width(module, step_shape):
+    training = module.training
+    module.eval()
+    with torch.no_grad():
+        parameter = next(module.parameters(), torch.empty(0))
+        out = module(torch.zeros((1, *step_shape), dtype=parameter.dtype, device=parameter.device))
+    module.train(training)
+    if out.ndim != 2:
+        raise ValueError(
+            f"step_network must map (n_steps, *{tuple(step_shape)}) to (n_steps, n_features), got an output of shape "
+            f"{tuple(out.shape)} for one step. Add torch.nn.Flatten() at its end."
+        )
+    return out.shape[1]
+
+
+class InputScaling(nn.Module):
+    """Standardise values, and mark the missing ones: the constants travel with the network.
+
+    .. math:: z = (x - \\mu) / \\sigma
+
+    in float64, then cast to the training precision. Codes pass unchanged.
+
+    Parameters
+    ----------
+    n_channels : int
+        Length of the last axis of a step.
+    dtype : torch.dtype, default=torch.float32
+        Training precision.
+    mask_missing : bool, default=False
+        Read NaN as 0 after scaling and append to the last axis a 1 for each missing value, a 0 for each other.
+    """
+
+    def __init__(self, n_channels, dtype=torch.float32, mask_missing=False):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(n_channels, dtype=torch.float64))
+        self.register_buffer("scale", torch.ones(n_channels, dtype=torch.float64))
+        self.dtype = dtype
+        self.mask_missing = mask_missing
+
+    def forward(self, X):
+        """Return what the network reads of the values (..., C): (..., C) or, with missing values, (..., 2 C)."""
+        if not X.is_floating_point():
+            return X
+        Z = ((X.double() - self.mean) / self.scale).to(self.dtype)
+        if not self.mask_missing:
+            return Z
+        missing = Z.isnan()
+        return torch.cat([Z.masked_fill(missing, 0.0), missing.to(self.dtype)], dim=-1)
