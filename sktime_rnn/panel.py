@@ -120,7 +120,7 @@ def _time_ranks(index, name):
         row = int(np.argmax(codes < 0))
         raise ValueError(
             f"The second index level of {name} must hold the time stamp of every row, but it is missing in "
-            f"row {row}, instance {index[row][0]!r}. Drop the row or fill in its time stamp."
+            f"row {row}, instance {index[row][0]}. Drop the row or fill in its time stamp."
         )
     if level.is_monotonic_increasing:
         return codes
@@ -144,12 +144,12 @@ def _check_time_order(index, codes, ranks, rows, name):
     instance, stamp = index[step if rows is None else rows[step]]
     if ranks[step] == ranks[step - 1]:
         raise ValueError(
-            f"{name} must have one row per (instance, time), but instance {instance!r} has more than one at "
-            f"time stamp {stamp!r}. Drop or aggregate the duplicates: {name}.groupby(level=[0, 1]).mean()."
+            f"{name} must have one row per (instance, time), but instance {instance} has more than one at "
+            f"time stamp {stamp}. Drop or aggregate the duplicates: {name}.groupby(level=[0, 1]).mean()."
         )
     raise ValueError(
-        f"The time stamps of {name} must be strictly increasing within an instance, but instance {instance!r} "
-        f"goes back in time at time stamp {stamp!r}. Sort the rows first: {name}.sort_index()."
+        f"The time stamps of {name} must be strictly increasing within an instance, but instance {instance} "
+        f"goes back in time at time stamp {stamp}. Sort the rows first: {name}.sort_index()."
     )
 
 
@@ -235,6 +235,6 @@ def check_target_index(y, instances, *, name="y"):
     place = int(np.argmax(np.asarray(index != instances)))
     raise ValueError(
         f"{name} is matched with the instances of X by position, so its index must list them in the order of "
-        f"X, but at position {place} it has {index[place]!r} where X has {instances[place]!r}. Put it in "
+        f"X, but at position {place} it has {index[place]} where X has {instances[place]}. Put it in "
         f"that order: {name} = {name}.loc[X.index.unique(level=0)]."
     )

@@ -209,7 +209,7 @@ class Vocabulary:
         if len(tokens) and isinstance(tokens[0], str) == self._holds_integers:
             learnt, convert = ("integers", "int") if self._holds_integers else ("str", "str")
             raise TypeError(
-                f"The tokens must be {learnt}, as those that the vocabulary was learnt from, but {tokens[0]!r} "
+                f"The tokens must be {learnt}, as those that the vocabulary was learnt from, but {tokens[0]} "
                 f"({type(tokens[0]).__name__}) arrived. Convert them: {convert}(token)."
             )
         codes = self._index.get_indexer(tokens)

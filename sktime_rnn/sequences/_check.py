@@ -75,7 +75,7 @@ def open_container(X, name):
         _refuse_container(X, name)
     X = array_values(X)
     if X.ndim == 0:
-        raise one_dimensional(name, f"a single value, {X[()]!r},")
+        raise one_dimensional(name, f"a single value, {X[()]},")
     return X.tolist() if X.ndim == 1 and X.dtype.kind in "UO" else X
 
 
