@@ -187,7 +187,7 @@ def _join_dtype(arrays, name):
         return np.dtype(np.int64)
     if kinds <= set("biuf") and kinds != {"b"}:
         return number_dtype(*dtypes)
-    if len(kinds) == 1:
+    if len(kinds) == 1 or kinds <= set("biufc"):
         return None
     if kinds <= set("OUbiuf") and "O" in kinds:
         return np.dtype(object)
