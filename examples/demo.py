@@ -24,7 +24,7 @@ def main():
     print(f" ({perf_counter() - start:.0f} s)\n")
 
     start = perf_counter()
-    pipe = make_pipeline(TimeDistributed(StandardScaler()), RNNClassifier(max_epochs=15, random_state=0))
+    pipe = make_pipeline(TimeDistributed(StandardScaler()), RNNClassifier(max_epochs=40, random_state=0))
     grid = {"rnnclassifier__cell": ["lstm", "gru"], "rnnclassifier__hidden_size": [16, 32]}
     search = GridSearchCV(pipe, grid, cv=3, n_jobs=2).fit(X_train, y_train)
     for setting, score in zip(search.cv_results_["params"], search.cv_results_["mean_test_score"], strict=True):
