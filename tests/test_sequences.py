@@ -281,6 +281,11 @@ def test_panel():
     assert not counts_columns(panel)
 
 
+def test_large_unsigned_integers_stay_positive():
+    X = [np.array([2**63], dtype=np.uint64), np.array([1], dtype=np.uint64)]
+    assert_samples_equal(check_sequences(X), [[[2.0**63]], [[1.0]]])
+
+
 def test_small_and_large_floats_become_large():
     X = [np.ones((1, 2), dtype=np.float32), np.ones((1, 2))]
     assert check_sequences(X).values.dtype == np.float64

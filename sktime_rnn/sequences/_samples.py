@@ -180,12 +180,10 @@ def _check_step_shapes(arrays, name):
 
 
 def _join_dtype(arrays, name):
-    """The dtype that a list of arrays is joined in."""
+    """The dtype that a list of arrays is joined in; None for the one that NumPy finds."""
     dtypes = {array.dtype for array in arrays}
     kinds = {dtype.kind for dtype in dtypes}
-    if kinds <= set("iu"):
-        return np.dtype(np.int64)
-    if kinds <= set("biuf") and kinds != {"b"}:
+    if kinds <= set("biuf") and "f" in kinds:
         return number_dtype(*dtypes)
     if len(kinds) == 1 or kinds <= set("biufc"):
         return None
