@@ -352,7 +352,6 @@ A_LIST_IS_A_LIST = "a list of lists is a list of sequences, and comes back as a 
     ],
     ids=lambda transformer: type(transformer).__name__,
 )
-@pytest.mark.filterwarnings("ignore")  # of the transformers, on the data of the checks
 def test_scikit_learn_checks(transformer):
     results = check_estimator(
         TimeDistributed(transformer),
