@@ -25,6 +25,11 @@ def environment(threads=None):
     return f"{date}; {cpu_model()}, {cores}; Python {platform.python_version()}, {versions}"
 
 
+def print_title(title, text):
+    """Print the title of a table, and what its numbers are."""
+    print(f"\n## {title}\n\n{text}\n")
+
+
 def print_header(*columns):
     """Print a table's head and the line under it."""
     print_row(*columns)
