@@ -4,8 +4,8 @@
                                     [--slow-repeats 1] [--threads 1] [--n-sequences 2000]
 
 Everything that one table compares is run in turn, `--repeats` times over, so that a busy moment of the
-machine hits all alike; medians are shown. The loops that pack sequences take minutes where those are long: they
-are run `--slow-repeats` times, and left out at 0.
+machine hits all alike; medians are shown. The loops that pack sequences take minutes where those are long:
+they are run `--slow-repeats` times, and left out at 0.
 
 W1: 2,000 sequences of 10 to 300 steps (log-uniform), 8 features, 5 classes, hidden size 64, batches of 64,
 Adam, 3 epochs. W2: the same with 100 steps in every sequence.
