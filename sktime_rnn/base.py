@@ -92,8 +92,14 @@ def n_epochs(max_epochs, n_batches):
     return min(most, max(fewest, math.ceil(MIN_UPDATES / n_batches)))
 
 
+def listed_columns(X, lengths):
+    """Return the number of columns of a table written as lists of numbers of one length, otherwise None."""
+    listed = isinstance(X, list) and isinstance(X[0], list) and isinstance(X[0][0], Real)
+    return int(lengths[0]) if listed and (lengths == lengths[0]).all() else None
+
+
 def is_nested(y):
-    """Return whether targets hold one array for each sample.
+    """Return whether targets come as one array for each sample.
 
     Parameters
     ----------
@@ -105,14 +111,33 @@ def is_nested(y):
     nested : bool
         True for lists, object arrays and columns of arrays, 3-D arrays, Sequences and per-step frames.
     """
-    if hasattr(y, "offsets") or getattr(y, "ndim", 0) == 3:
+    if hasattr(y, "offsets") or getattr(y, "ndim", 0) == 3 or hasattr(getattr(y, "index", None), "levels"):
         return True
-    if hasattr(getattr(y, "index", None), "levels"):
-        return True
-    if getattr(y, "dtype", object) != object or len(y) == 0:
+    if not isinstance(y, list | tuple) and getattr(y, "dtype", None) != object or len(y) == 0:
         return False
     first = y.iloc[0] if hasattr(y, "iloc") else y[0]
     return getattr(y, "ndim", 1) == 1 and hasattr(first, "__len__") and not isinstance(first, str | bytes)
+
+
+def are_rows(y, lengths):
+    """Return whether a list of arrays is a matrix (n_samples, n_outputs), not targets for every step.
+
+    Parameters
+    ----------
+    y : object
+        Nested targets.
+    lengths : ndarray of shape (n_samples,)
+        Number of steps of each sequence.
+
+    Returns
+    -------
+    rows : bool
+        True where all arrays have one length and no sequence has as many steps.
+    """
+    if not isinstance(y, list | tuple) or len(y) != len(lengths):
+        return False
+    widths = np.fromiter(map(len, y), dtype=np.int64, count=len(y))
+    return bool((widths == widths[0]).all() and (widths != lengths).all())
 
 
 def read_targets(y, X, lengths, per_step, numeric, owner):
@@ -144,7 +169,7 @@ def read_targets(y, X, lengths, per_step, numeric, owner):
         raise ValueError(
             f"{type(owner).__name__} requires y to be passed, but the target y is None. Pass one target a sequence."
         )
-    if is_nested(y):
+    if is_nested(y) and (per_step or not are_rows(y, lengths)):
         if per_step is False:
             raise ValueError(
                 "y must hold one target a sequence when per_step=False, got one array a sequence. Pass a 1-D or 2-D "
@@ -264,10 +289,17 @@ class BaseRNN(BaseEstimator, ABC):
         options = {"dtype": [np.float64, np.float32], "ensure_all_finite": False}
         if reset or self._fitted_on_table:
             return validate_data(self, X, reset=reset, **options)
-        return check_array(X, estimator=self, **options)
+        X = check_array(X, estimator=self, **options)
+        if self._n_listed not in (None, X.shape[1]):
+            raise ValueError(
+                f"X must have {self._n_listed} columns, as many as each list of numbers in fit had, got {X.shape[1]}. "
+                "Pass list(X) for sequences of another length."
+            )
+        return X
 
     def _set_features(self, X, sequences, table):
         self._fitted_on_table = table
+        self._n_listed = listed_columns(X, sequences.lengths)
         self._fitted_on_tokens = sequences.is_tokens
         self._step_shape = sequences.step_shape
         if not table:
@@ -439,10 +471,10 @@ class BaseRNN(BaseEstimator, ABC):
         weight = None
         if sample_weight is not None:
             weight = _check_sample_weight(sample_weight, np.empty((len(sequences), 1)), ensure_non_negative=True)
-        weight = self._row_weights(weight, y, sequences.lengths, per_step)
-        dataset = SequenceDataset(sequences, np.ascontiguousarray(y), weight, per_step)
-        if sample_weight is not None and not np.all(sample_weight):
-            kept = np.flatnonzero(np.asarray(sample_weight))
+        rows = self._row_weights(weight, y, sequences.lengths, per_step)
+        dataset = SequenceDataset(sequences, np.ascontiguousarray(y), rows, per_step)
+        if weight is not None and not weight.all():
+            kept = np.flatnonzero(weight)
             if len(kept) == 0:
                 raise ValueError("sample_weight must have a weight above 0, got only zeros. Pass positive weights.")
             dataset = dataset.take(kept)

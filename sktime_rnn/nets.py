@@ -148,6 +148,19 @@ class RecurrentNet(NeuralNet):
             return scaling
         return copy.deepcopy(scaling).cpu()
 
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        """Take one step a batch, and record the loss and how many rows it is the mean of."""
+        if iterator is None:
+            return
+        batch_count = 0
+        for batch_count, batch in enumerate(iterator, start=1):
+            self.notify("on_batch_begin", batch=batch, training=training)
+            step = step_fn(batch, **fit_params)
+            self.history.record_batch(f"{prefix}_loss", step["loss"].item())
+            self.history.record_batch(f"{prefix}_batch_size", len(step["y_pred"]))
+            self.notify("on_batch_end", batch=batch, training=training, **step)
+        self.history.record(f"{prefix}_batch_count", batch_count)
+
     def infer(self, x, **fit_params):
         """Return the raw rows of a batch: one a sequence, or one a valid step."""
         x = to_tensor({k: v for k, v in x.items() if k != "weight"}, device=self.device)
