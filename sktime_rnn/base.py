@@ -3,7 +3,6 @@
 import contextlib
 import copy
 import math
-import threading
 from abc import ABC, abstractmethod
 from numbers import Integral, Real
 
@@ -32,11 +31,11 @@ from sktime_rnn.callbacks import (
     schedules_itself,
 )
 from sktime_rnn.cells import CELLS, Cell, as_cell
+from sktime_rnn.nets import RecurrentNet, choose_device, n_epochs, seeded_torch, torch_threads
 from sktime_rnn.networks import CustomNetwork, InputScaling, RecurrentNetwork
-from sktime_rnn.nets import RecurrentNet, torch_threads
 from sktime_rnn.panel import check_target_index, is_panel
 from sktime_rnn.preprocessing import Vocabulary
-from sktime_rnn.sequences import check_sequences, check_step_targets, counts_columns
+from sktime_rnn.sequences import are_rows, check_sequences, check_step_targets, counts_columns, is_nested
 from sktime_rnn.state import net_state, restore_net
 
 OPTIMIZERS = {
@@ -45,19 +44,7 @@ OPTIMIZERS = {
     "sgd": (torch.optim.SGD, {}),
     "rmsprop": (torch.optim.RMSprop, {}),
 }
-MIN_UPDATES = 1500
-EPOCHS = (10, 100)
-_USER_MODULES = threading.Lock()
 _PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
-
-
-def choose_device(device):
-    """Return the device that a name stands for; "auto" is CUDA, then MPS, then the CPU."""
-    if device != "auto":
-        return str(torch.device(device))
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def draw_seed(random_state):
@@ -69,75 +56,10 @@ def draw_seed(random_state):
     return int(random_state.randint(np.iinfo(np.int32).max))
 
 
-@contextlib.contextmanager
-def seeded_torch(seed):
-    """Seed torch's global generators, and put them back afterwards; one thread at a time."""
-    with _USER_MODULES:
-        cpu = torch.get_rng_state()
-        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-        torch.manual_seed(seed)
-        try:
-            yield
-        finally:
-            torch.set_rng_state(cpu)
-            if cuda:
-                torch.cuda.set_rng_state_all(cuda)
-
-
-def n_epochs(max_epochs, n_batches):
-    """Return the number of epochs; "auto" makes small data train for a minimum number of updates."""
-    if max_epochs != "auto":
-        return max_epochs
-    fewest, most = EPOCHS
-    return min(most, max(fewest, math.ceil(MIN_UPDATES / n_batches)))
-
-
 def listed_columns(X, lengths):
     """Return the number of columns of a table written as lists of numbers of one length, otherwise None."""
     listed = isinstance(X, list) and isinstance(X[0], list) and isinstance(X[0][0], Real)
     return int(lengths[0]) if listed and (lengths == lengths[0]).all() else None
-
-
-def is_nested(y):
-    """Return whether targets come as one array for each sample.
-
-    Parameters
-    ----------
-    y : object
-        What a user passed as y.
-
-    Returns
-    -------
-    nested : bool
-        True for lists, object arrays and columns of arrays, 3-D arrays, Sequences and per-step frames.
-    """
-    if hasattr(y, "offsets") or getattr(y, "ndim", 0) == 3 or hasattr(getattr(y, "index", None), "levels"):
-        return True
-    if not isinstance(y, list | tuple) and getattr(y, "dtype", None) != object or len(y) == 0:
-        return False
-    first = y.iloc[0] if hasattr(y, "iloc") else y[0]
-    return getattr(y, "ndim", 1) == 1 and hasattr(first, "__len__") and not isinstance(first, str | bytes)
-
-
-def are_rows(y, lengths):
-    """Return whether a list of arrays is a matrix (n_samples, n_outputs), not targets for every step.
-
-    Parameters
-    ----------
-    y : object
-        Nested targets.
-    lengths : ndarray of shape (n_samples,)
-        Number of steps of each sequence.
-
-    Returns
-    -------
-    rows : bool
-        True where all arrays have one length and no sequence has as many steps.
-    """
-    if not isinstance(y, list | tuple) or len(y) != len(lengths):
-        return False
-    widths = np.fromiter(map(len, y), dtype=np.int64, count=len(y))
-    return bool((widths == widths[0]).all() and (widths != lengths).all())
 
 
 def read_targets(y, X, lengths, per_step, numeric, owner):
@@ -366,10 +288,18 @@ class BaseRNN(BaseEstimator, ABC):
             "network": self.network,
         }
         recurrent = {
-            "cell": self.cell, "nonlinearity": self.nonlinearity, "hidden_size": self.hidden_size,
-            "num_layers": self.num_layers, "bidirectional": self.bidirectional, "go_backwards": self.go_backwards,
-            "bias": self.bias, "initial_state": self.initial_state, "dropout": self.dropout, "pooling": self.pooling,
-            "step_network": self.step_network, "input_shape": sequences.step_shape,
+            "cell": self.cell,
+            "nonlinearity": self.nonlinearity,
+            "hidden_size": self.hidden_size,
+            "num_layers": self.num_layers,
+            "bidirectional": self.bidirectional,
+            "go_backwards": self.go_backwards,
+            "bias": self.bias,
+            "initial_state": self.initial_state,
+            "dropout": self.dropout,
+            "pooling": self.pooling,
+            "step_network": self.step_network,
+            "input_shape": sequences.step_shape,
         }
         if sequences.is_tokens:
             counts = self._vocabulary.counts_
@@ -420,16 +350,25 @@ class BaseRNN(BaseEstimator, ABC):
         if self.weight_decay:
             options["optimizer__weight_decay"] = self.weight_decay
         net = RecurrentNet(
-            module, optimizer=optimizer, lr=self.lr, max_epochs=max_epochs, batch_size=self.batch_size,
-            max_batch_steps=self.max_batch_steps, per_step=self._spec["per_step"], random_state=self._seed,
-            callbacks=callbacks, train_split=train_split, verbose=int(self.verbose), device=device, warm_start=True,
+            module,
+            optimizer=optimizer,
+            lr=self.lr,
+            max_epochs=max_epochs,
+            batch_size=self.batch_size,
+            max_batch_steps=self.max_batch_steps,
+            per_step=self._spec["per_step"],
+            random_state=self._seed,
+            callbacks=callbacks,
+            train_split=train_split,
+            verbose=int(self.verbose),
+            device=device,
+            warm_start=True,
             **options,
         )
         return net.initialize()
 
     def _build(self, sequences, dataset):
-        """Set ``_spec``, ``_seed`` and the network's weights and constants."""
-        self._seed = draw_seed(self.random_state)
+        """Set ``_spec``, and return the network with its first weights and its constants."""
         self._spec = self._network_spec(sequences, dataset.y, dataset.per_step)
         module = self._build_module(self._spec)
         if self.network is None:
@@ -519,6 +458,13 @@ class BaseRNN(BaseEstimator, ABC):
         return self
 
     def _train(self, sequences, dataset, goes_on, one_epoch=False):
+        if not goes_on:
+            self._seed = draw_seed(self.random_state)
+        self.n_threads_ = self._choose_threads()
+        with torch_threads(self.n_threads_), self._user_modules_seeded():
+            self._build_and_train(sequences, dataset, goes_on, one_epoch)
+
+    def _build_and_train(self, sequences, dataset, goes_on, one_epoch):
         state = net_state(self.net_) if goes_on else None
         module = self._build_module(self._spec) if goes_on else self._build(sequences, dataset)
         split, stopping = None, None
@@ -527,20 +473,17 @@ class BaseRNN(BaseEstimator, ABC):
             split = predefined_split(valid)
             stopping = self._stopping(module.head)
         epochs = 1 if one_epoch else n_epochs(self.max_epochs, math.ceil(len(dataset) / self.batch_size))
-        with self._user_modules_seeded():
-            net = self._make_net(module, epochs, self._callbacks(stopping, one_epoch), split)
-            if goes_on:
-                restore_net(net, state)
-                for group in net.optimizer_.param_groups:
-                    group["lr"] = self.lr
-            self.net_ = net
-            self.n_threads_ = self._choose_threads()
-            try:
-                with torch_threads(self.n_threads_):
-                    net.fit(dataset)
-            finally:
-                if stopping is not None:
-                    self.validation_scores_ = list(getattr(stopping, "scores_", []))
+        net = self._make_net(module, epochs, self._callbacks(stopping, one_epoch), split)
+        if goes_on:
+            restore_net(net, state)
+            for group in net.optimizer_.param_groups:
+                group["lr"] = self.lr
+        self.net_ = net
+        try:
+            net.fit(dataset)
+        finally:
+            if stopping is not None:
+                self.validation_scores_ = list(getattr(stopping, "scores_", []))
 
     def _user_modules_seeded(self):
         if self.network is None and self.step_network is None:

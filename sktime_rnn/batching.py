@@ -11,6 +11,7 @@ from sktime_rnn.sequences import Sequences
 
 _BATCHES_PER_POOL = 50
 _CHUNK = 1 << 16
+_SCALED_AT_ONCE = 1 << 30
 
 
 def as_tensor(array):
@@ -134,6 +135,33 @@ def flat_steps(offsets, indices):
     return np.arange(ends[-1] if len(ends) else 0) + np.repeat(offsets[indices] - ends + lengths, lengths)
 
 
+def scale_steps(values, scaling):
+    """Return the scaled values of all steps, made without a float64 copy of all of them.
+
+    Parameters
+    ----------
+    values : tensor of shape (N, ...)
+        Values, or codes, which pass unchanged.
+    scaling : InputScaling
+        What to apply.
+
+    Returns
+    -------
+    scaled : tensor of shape (N, ...)
+        In the training precision.
+    """
+    if not values.is_floating_point():
+        return values
+    first = scaling(values[:_CHUNK])
+    if len(values) <= _CHUNK:
+        return first
+    scaled = first.new_empty((len(values), *first.shape[1:]))
+    scaled[:_CHUNK] = first
+    for start in range(_CHUNK, len(values), _CHUNK):
+        scaled[start : start + _CHUNK] = scaling(values[start : start + _CHUNK])
+    return scaled
+
+
 def cut_by_length(lengths, batch_size, max_steps=None):
     """Cut sequences sorted by length into batches.
 
@@ -179,7 +207,7 @@ class BatchIterator:
     rng : numpy.random.Generator, default=None
         Shuffles; without it the order is that of the lengths.
     scaling : InputScaling, default=None
-        Applied to the values of a batch, in float64.
+        Applied to the values, in float64: once to all of them, or to each batch's where they take over 1 GiB.
 
     Yields
     ------
@@ -200,6 +228,8 @@ class BatchIterator:
         self.lengths = dataset.X.lengths
         self.starts = dataset.X.offsets[:-1]
         self.values = as_tensor(dataset.X.values)
+        if scaling is not None and dataset.X.values.nbytes <= _SCALED_AT_ONCE:
+            self.values, self.scaling = scale_steps(self.values, scaling), None
         self.y = None if dataset.y is None else as_tensor(dataset.y)
         self.weight = None if dataset.weight is None else as_tensor(dataset.weight)
 

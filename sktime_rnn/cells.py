@@ -99,8 +99,12 @@ class Cell(nn.Module, ABC):
             Source of the random numbers.
         """
         init_recurrent_(
-            self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh,
-            forget_gate=self.forget_gate, generator=generator,
+            self.weight_ih,
+            self.weight_hh,
+            self.bias_ih,
+            self.bias_hh,
+            forget_gate=self.forget_gate,
+            generator=generator,
         )
 
     def initial_state(self, batch_size, like):
@@ -162,8 +166,7 @@ class ElmanCell(Cell):
         super().__init__()
         if nonlinearity not in _NONLINEARITIES:
             raise ValueError(
-                f"nonlinearity must be one of {sorted(_NONLINEARITIES)}, got {nonlinearity!r}. "
-                "Choose one of them."
+                f"nonlinearity must be one of {sorted(_NONLINEARITIES)}, got {nonlinearity!r}. Choose one of them."
             )
         self.nonlinearity = nonlinearity
 

@@ -63,10 +63,12 @@ def encode(labels, classes):
 class RNNClassifier(ClassifierMixin, BaseRNN):
     r"""Recurrent network that labels sequences of any length, or every step of them.
 
-    .. math:: h_t = \operatorname{cell}(x_t, h_{t-1}), \quad P(y = k \mid x_1 \dots x_L) = \operatorname{softmax}(W h_L + b)_k
+    .. math::
+        h_t = \operatorname{cell}(x_t, h_{t-1}), \quad
+        P(y = k \mid x_1 \dots x_L) = \operatorname{softmax}(W h_L + b)_k
 
-    with steps x_t (n_features,), states h_t (hidden_size,) and one output k a class. y decides what is learnt: one label
-    a sequence; a matrix of zeros and ones (several labels a sequence, each by a sigmoid); a matrix of labels (several
+    with steps x_t (n_features,), states h_t (hidden_size,) and one output k a class. y decides what is learnt: one
+    label a sequence; a matrix of zeros and ones (several labels a sequence, each by a sigmoid); a matrix of labels (several
     outputs); or a list of arrays, one label for every step.
 
     Parameters
@@ -95,7 +97,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         What a sample is: a sequence of steps; one vector, read as one step; or a grid (height, width[, channels]), read
         cell by cell, row after row.
     step_network : torch.nn.Module, default=None
-        Turns each step, (n_steps, *step_shape), into a feature vector, (n_steps, n_features). It is copied with the
+        Turns steps, ``(n_steps, *step_shape)``, into feature vectors, (n_steps, n_features). It is copied with the
         weights that it has and trained with the rest.
     tokenizer : {"char", "word"} or callable, default="char"
         How a text is cut into tokens; a callable maps a str to a list of str.
@@ -104,8 +106,8 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
     embedding_dim : int or "auto", default="auto"
         Length of a token's vector; "auto" is 32 for up to 256 different tokens, otherwise 128.
     embeddings : mapping from token to vector, default=None
-        Initial vectors of these tokens, which then are all known. ``callbacks=[Freezer("embedding.*")]`` of skorch keeps
-        them as they are.
+        Initial vectors of these tokens, which then are all known. skorch's ``callbacks=[Freezer("embedding.*")]``
+        keeps them as they are.
     max_tokens : int, default=None
         Know only this many tokens, the most frequent ones.
     min_frequency : int, default=1
@@ -119,8 +121,8 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
     network : torch.nn.Module, default=None
         A network of your own in place of the recurrent one, called as ``network(X, lengths)`` with X
         (batch, time, feature), standardised and padded on the right, and lengths (batch,). It returns (batch, n), or
-        (batch, time, n) where y holds a target for every step; n is the number of classes. It is copied with the weights
-        that it has. While it trains, torch's global generator is seeded, and put back afterwards.
+        (batch, time, n) where y holds a target for every step; n is the number of classes. It is copied with the
+        weights that it has. While it trains, torch's global generator is seeded, and put back afterwards.
     optimizer : {"adam", "adamw", "sgd", "rmsprop"} or callable, default="adam"
         A name, or a class of torch.optim.
     lr : float, default=0.003

@@ -79,9 +79,7 @@ def load_airpassengers():
     with _path("airpassengers.csv").open(encoding="utf-8") as file:
         table = pd.read_csv(file)
     months = pd.PeriodIndex(table["Date"], freq="M", name="Period")
-    return pd.Series(
-        table["Passengers"].to_numpy(dtype=np.float64), index=months, name="Number of airline passengers"
-    )
+    return pd.Series(table["Passengers"].to_numpy(dtype=np.float64), index=months, name="Number of airline passengers")
 
 
 def load_names(split=None):

@@ -32,22 +32,21 @@ def reversal(lengths, n_timesteps):
     return torch.where(mirrored >= 0, mirrored, t)
 
 
-def take_steps(X, index):
-    """Return ``X[b, index[b, t]]`` for all b and t.
+class Reversal(torch.autograd.Function):
+    """Take the rows of a padded batch that :func:`reversal` names; the gradient takes the same way back."""
 
-    Parameters
-    ----------
-    X : tensor of shape (B, T, F)
-        A padded batch.
-    index : int64 tensor of shape (B, K)
-        Steps to take from each sequence.
+    @staticmethod
+    def forward(ctx, X, index):
+        """Return ``X[b, index[b, t]]`` for X (B, T, F) and index (B, T)."""
+        ctx.save_for_backward(index)
+        B, T, F = X.shape
+        rows = index + T * torch.arange(B, device=index.device)[:, None]  # (B, T)
+        return X.reshape(B * T, F).index_select(0, rows.view(-1)).view(B, T, F)
 
-    Returns
-    -------
-    X : tensor of shape (B, K, F)
-        The steps taken.
-    """
-    return X.gather(1, index[:, :, None].expand(-1, -1, X.shape[2]))
+    @staticmethod
+    def backward(ctx, grad):
+        """Reverse the gradient: a reversal is its own inverse."""
+        return Reversal.apply(grad, ctx.saved_tensors[0]), None
 
 
 def unroll(cell, X, state):
@@ -163,6 +162,24 @@ class Recurrent(nn.Module):
             state = tuple(h.expand(X.shape[0], -1) for h in self.initial_state)
         return unroll(self.cell, X, state)
 
+    def read(self, X, index=None):
+        """Run over a batch, and leave the outputs in the order in which the steps were read.
+
+        Parameters
+        ----------
+        X : tensor of shape (B, T, F)
+            Inputs, padded on the right.
+        index : tensor of shape (B, T), default=None
+            What :func:`reversal` gives; needed by the backward direction.
+
+        Returns
+        -------
+        outputs : tensor of shape (B, T, H)
+            The output after each step that was read.
+        """
+        run = self._run_fused if self.fused else self._run_cell
+        return run(Reversal.apply(X, index) if self.backwards else X)
+
     def forward(self, X, index=None):
         """Run over a batch.
 
@@ -178,10 +195,8 @@ class Recurrent(nn.Module):
         outputs : tensor of shape (B, T, H)
             The output at every step, in the order of the input.
         """
-        run = self._run_fused if self.fused else self._run_cell
-        if not self.backwards:
-            return run(X)
-        return take_steps(run(take_steps(X, index)), index)
+        outputs = self.read(X, index)
+        return Reversal.apply(outputs, index) if self.backwards else outputs
 
 
 class Stacked(nn.Module):
@@ -214,8 +229,17 @@ class Stacked(nn.Module):
     """
 
     def __init__(
-        self, cell, input_size, hidden_size, *, num_layers=1, bidirectional=False, go_backwards=False, bias=True,
-        initial_state="zeros", dropout=0.0,
+        self,
+        cell,
+        input_size,
+        hidden_size,
+        *,
+        num_layers=1,
+        bidirectional=False,
+        go_backwards=False,
+        bias=True,
+        initial_state="zeros",
+        dropout=0.0,
     ):
         super().__init__()
         directions = (False, True) if bidirectional else (go_backwards,)
@@ -244,6 +268,15 @@ class Stacked(nn.Module):
             for direction in layer:
                 direction.reset_parameters(generator)
 
+    def _below(self, X, index):
+        """Return what the last layer reads."""
+        for layer in self.layers[:-1]:
+            X = self.dropout(torch.cat([direction(X, index) for direction in layer], dim=2))
+        return X
+
+    def _index(self, X, lengths):
+        return reversal(lengths, X.shape[1]) if True in self.directions else None
+
     def forward(self, X, lengths):
         """Run all layers over a batch.
 
@@ -259,21 +292,17 @@ class Stacked(nn.Module):
         outputs : tensor of shape (B, T, D * H)
             The last layer's output at every step, in the order of the input.
         """
-        index = reversal(lengths, X.shape[1]) if True in self.directions else None
-        for depth, layer in enumerate(self.layers):
-            if depth > 0:
-                X = self.dropout(X)
-            outputs = [direction(X, index) for direction in layer]
-            X = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)
-        return X
+        index = self._index(X, lengths)
+        X = self._below(X, index)
+        return torch.cat([direction(X, index) for direction in self.layers[-1]], dim=2)
 
-    def last(self, outputs, lengths):
-        """Return what each direction has put out when it has read the whole sequence.
+    def last(self, X, lengths):
+        """Return what each direction of the last layer puts out when it has read the whole sequence.
 
         Parameters
         ----------
-        outputs : tensor of shape (B, T, D * H)
-            What :meth:`forward` returned.
+        X : tensor of shape (B, T, F)
+            Inputs, padded on the right.
         lengths : int64 tensor of shape (B,)
             Number of valid steps of each sequence.
 
@@ -282,9 +311,7 @@ class Stacked(nn.Module):
         last : tensor of shape (B, D * H)
             The forward direction at the last valid step, the backward direction at the first.
         """
+        index = self._index(X, lengths)
+        X = self._below(X, index)
         rows = torch.arange(len(lengths), device=lengths.device)
-        halves = [
-            half[:, 0] if backwards else half[rows, lengths - 1]
-            for half, backwards in zip(outputs.split(self.hidden_size, dim=2), self.directions, strict=True)
-        ]
-        return halves[0] if len(halves) == 1 else torch.cat(halves, dim=1)
+        return torch.cat([direction.read(X, index)[rows, lengths - 1] for direction in self.layers[-1]], dim=1)

@@ -3,6 +3,8 @@
 import contextlib
 import copy
 import dis
+import math
+import threading
 
 import numpy as np
 import torch
@@ -14,8 +16,43 @@ from skorch.utils import to_device, to_tensor
 from sktime_rnn.batching import BatchIterator, SequenceDataset, as_dataset, flat_steps
 from sktime_rnn.heads import CategoricalHead, MultiLabelHead, MultiOutputHead, PointHead
 
-_PREDICT_BATCH = 512
-_PREDICT_STEPS = 1 << 15
+MIN_UPDATES = 1500
+EPOCHS = (10, 100)
+_PREDICT_BATCH = 256
+_PREDICT_STEPS = 1 << 14
+_USER_MODULES = threading.Lock()
+
+
+def choose_device(device):
+    """Return the device that a name stands for; "auto" is CUDA, then MPS, then the CPU."""
+    if device != "auto":
+        return str(torch.device(device))
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+@contextlib.contextmanager
+def seeded_torch(seed):
+    """Seed torch's global generators, and put them back afterwards; one thread at a time."""
+    with _USER_MODULES:
+        cpu = torch.get_rng_state()
+        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+        torch.manual_seed(seed)
+        try:
+            yield
+        finally:
+            torch.set_rng_state(cpu)
+            if cuda:
+                torch.cuda.set_rng_state_all(cuda)
+
+
+def n_epochs(max_epochs, n_batches):
+    """Return the number of epochs; "auto" makes small data train for a minimum number of updates."""
+    if max_epochs != "auto":
+        return max_epochs
+    fewest, most = EPOCHS
+    return min(most, max(fewest, math.ceil(MIN_UPDATES / n_batches)))
 
 
 @contextlib.contextmanager
@@ -91,12 +128,27 @@ class RecurrentNet(NeuralNet):
     """
 
     def __init__(
-        self, module, *, criterion=None, iterator_train=BatchIterator, iterator_valid=BatchIterator,
-        dataset=SequenceDataset, train_split=None, per_step=False, max_batch_steps=None, random_state=0, **kwargs,
+        self,
+        module,
+        *,
+        criterion=None,
+        iterator_train=BatchIterator,
+        iterator_valid=BatchIterator,
+        dataset=SequenceDataset,
+        train_split=None,
+        per_step=False,
+        max_batch_steps=None,
+        random_state=0,
+        **kwargs,
     ):
         super().__init__(
-            module, criterion, iterator_train=iterator_train, iterator_valid=iterator_valid, dataset=dataset,
-            train_split=train_split, **kwargs,
+            module,
+            criterion,
+            iterator_train=iterator_train,
+            iterator_valid=iterator_valid,
+            dataset=dataset,
+            train_split=train_split,
+            **kwargs,
         )
         self.per_step = per_step
         self.max_batch_steps = max_batch_steps
@@ -153,7 +205,8 @@ class RecurrentNet(NeuralNet):
         if iterator is None:
             return
         batch_count = 0
-        for batch_count, batch in enumerate(iterator, start=1):
+        for batch in iterator:
+            batch_count += 1
             self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, **fit_params)
             self.history.record_batch(f"{prefix}_loss", step["loss"].item())

@@ -139,9 +139,23 @@ class RecurrentNetwork(nn.Module):
     """
 
     def __init__(
-        self, cell, head, *, input_shape, hidden_size, num_layers=1, bidirectional=False, go_backwards=False,
-        bias=True, initial_state="zeros", dropout=0.0, pooling="last", per_step=False, step_network=None,
-        token_counts=None, embedding_dim=None,
+        self,
+        cell,
+        head,
+        *,
+        input_shape,
+        hidden_size,
+        num_layers=1,
+        bidirectional=False,
+        go_backwards=False,
+        bias=True,
+        initial_state="zeros",
+        dropout=0.0,
+        pooling="last",
+        per_step=False,
+        step_network=None,
+        token_counts=None,
+        embedding_dim=None,
     ):
         super().__init__()
         self.embedding = None if token_counts is None else TokenEmbedding(token_counts, embedding_dim)
@@ -153,8 +167,15 @@ class RecurrentNetwork(nn.Module):
         else:
             input_size = math.prod(input_shape)
         self.recurrent = Stacked(
-            cell, input_size, hidden_size, num_layers=num_layers, bidirectional=bidirectional,
-            go_backwards=go_backwards, bias=bias, initial_state=initial_state, dropout=dropout,
+            cell,
+            input_size,
+            hidden_size,
+            num_layers=num_layers,
+            bidirectional=bidirectional,
+            go_backwards=go_backwards,
+            bias=bias,
+            initial_state=initial_state,
+            dropout=dropout,
         )
         self.pooling = pooling
         self.per_step = per_step
@@ -183,8 +204,6 @@ class RecurrentNetwork(nn.Module):
         return X.flatten(2)
 
     def _pool(self, H, lengths):
-        if self.pooling == "last":
-            return self.recurrent.last(H, lengths)
         mask = valid_steps(lengths, H.shape[1])
         if self.pooling == "attention":
             return self.attention(H, mask)
@@ -205,8 +224,12 @@ class RecurrentNetwork(nn.Module):
         features : tensor of shape (B, D) or (B, T, D)
             One vector a sequence, or one a step.
         """
-        H = self.recurrent(self._vectors(X, lengths), lengths)  # (B, T, D)
-        return H if self.per_step else self._pool(H, lengths)
+        X = self._vectors(X, lengths)
+        if self.per_step:
+            return self.recurrent(X, lengths)
+        if self.pooling == "last":
+            return self.recurrent.last(X, lengths)
+        return self._pool(self.recurrent(X, lengths), lengths)
 
     def forward(self, X, lengths):
         """Return the raw output.
@@ -274,9 +297,9 @@ def _output_width(module, step_shape):
 
 
 class InputScaling(nn.Module):
-    """Standardise values, and mark the missing ones: the constants travel with the network.
+    r"""Standardise values, and mark the missing ones: the constants travel with the network.
 
-    .. math:: z = (x - \\mu) / \\sigma
+    .. math:: z = (x - \mu) / \sigma
 
     in float64, then cast to the training precision. Codes pass unchanged.
 
@@ -301,7 +324,7 @@ class InputScaling(nn.Module):
         """Return what the network reads of the values (..., C): (..., C) or, with missing values, (..., 2 C)."""
         if not X.is_floating_point():
             return X
-        Z = ((X.double() - self.mean) / self.scale).to(self.dtype)
+        Z = (torch.sub(X, self.mean).div_(self.scale)).to(self.dtype)  # mean makes it float64
         if not self.mask_missing:
             return Z
         missing = Z.isnan()

@@ -45,7 +45,7 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         What a sample is: a sequence of steps; one vector, read as one step; or a grid (height, width[, channels]), read
         cell by cell, row after row.
     step_network : torch.nn.Module, default=None
-        Turns each step, (n_steps, *step_shape), into a feature vector, (n_steps, n_features). It is copied with the
+        Turns steps, ``(n_steps, *step_shape)``, into feature vectors, (n_steps, n_features). It is copied with the
         weights that it has and trained with the rest.
     tokenizer : {"char", "word"} or callable, default="char"
         How a text is cut into tokens; a callable maps a str to a list of str.
@@ -54,8 +54,8 @@ class RNNRegressor(RegressorMixin, BaseRNN):
     embedding_dim : int or "auto", default="auto"
         Length of a token's vector; "auto" is 32 for up to 256 different tokens, otherwise 128.
     embeddings : mapping from token to vector, default=None
-        Initial vectors of these tokens, which then are all known. ``callbacks=[Freezer("embedding.*")]`` of skorch keeps
-        them as they are.
+        Initial vectors of these tokens, which then are all known. skorch's ``callbacks=[Freezer("embedding.*")]``
+        keeps them as they are.
     max_tokens : int, default=None
         Know only this many tokens, the most frequent ones.
     min_frequency : int, default=1
@@ -69,8 +69,8 @@ class RNNRegressor(RegressorMixin, BaseRNN):
     network : torch.nn.Module, default=None
         A network of your own in place of the recurrent one, called as ``network(X, lengths)`` with X
         (batch, time, feature), standardised and padded on the right, and lengths (batch,). It returns (batch, n), or
-        (batch, time, n) where y holds a target for every step; n is the number of values. It is copied with the weights
-        that it has. While it trains, torch's global generator is seeded, and put back afterwards.
+        (batch, time, n) where y holds a target for every step; n is the number of values. It is copied with the
+        weights that it has. While it trains, torch's global generator is seeded, and put back afterwards.
     optimizer : {"adam", "adamw", "sgd", "rmsprop"} or callable, default="adam"
         A name, or a class of torch.optim.
     lr : float, default=0.003
@@ -257,9 +257,7 @@ class RNNRegressor(RegressorMixin, BaseRNN):
     def _read_y(self, y, X, lengths, reset, classes=None):
         y, per_step = read_targets(y, X, lengths, self.per_step, numeric=True, owner=self)
         if y.dtype.kind not in "biuf":
-            raise TypeError(
-                f"y must hold numbers, got dtype {y.dtype}. Convert it, or use RNNClassifier for labels."
-            )
+            raise TypeError(f"y must hold numbers, got dtype {y.dtype}. Convert it, or use RNNClassifier for labels.")
         if reset:
             self._one_output = y.ndim == 1
             self._n_outputs = 1 if y.ndim == 1 else y.shape[1]

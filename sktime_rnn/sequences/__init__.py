@@ -2,6 +2,6 @@
 
 from sktime_rnn.sequences._check import check_sequences, counts_columns
 from sktime_rnn.sequences._container import Sequences
-from sktime_rnn.sequences._targets import check_step_targets
+from sktime_rnn.sequences._targets import are_rows, check_step_targets, is_nested
 
-__all__ = ["Sequences", "check_sequences", "check_step_targets", "counts_columns"]
+__all__ = ["Sequences", "are_rows", "check_sequences", "check_step_targets", "counts_columns", "is_nested"]

@@ -140,3 +140,47 @@ def check_step_targets(y, lengths, *, name="y"):
         values = values.astype(np.float64, copy=False)
         check_finite(values, offsets, name)
     return Sequences(values, offsets)
+
+
+def is_nested(y):
+    """Whether targets come as one array for each sample.
+
+    Parameters
+    ----------
+    y : object
+        What a user passed as y.
+
+    Returns
+    -------
+    bool
+        True for lists, object arrays and columns of arrays, 3-D arrays, `Sequences` and frames indexed by
+        (instance, time).
+    """
+    if isinstance(y, Sequences) or getattr(y, "ndim", 0) == 3 or is_panel(y):
+        return True
+    holds_objects = isinstance(y, list | tuple) or pd.api.types.is_object_dtype(getattr(y, "dtype", None))
+    if getattr(y, "ndim", 1) != 1 or not holds_objects or len(y) == 0:
+        return False
+    first = y.iloc[0] if hasattr(y, "iloc") else y[0]
+    return hasattr(first, "__len__") and not isinstance(first, str | bytes)
+
+
+def are_rows(y, lengths):
+    """Whether a list of arrays is a matrix (n_samples, n_outputs), not targets for every step.
+
+    Parameters
+    ----------
+    y : object
+        Nested targets.
+    lengths : ndarray of shape (n_samples,)
+        The number of steps of every sample of X.
+
+    Returns
+    -------
+    bool
+        True where all arrays of a list have one length, and no sample has as many steps.
+    """
+    if not isinstance(y, list | tuple) or len(y) != len(lengths):
+        return False
+    widths = np.fromiter(map(len, y), dtype=np.int64, count=len(y))
+    return bool((widths == widths[0]).all() and (widths != lengths).all())
