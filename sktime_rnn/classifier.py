@@ -68,8 +68,8 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         P(y = k \mid x_1 \dots x_L) = \operatorname{softmax}(W h_L + b)_k
 
     with steps x_t (n_features,), states h_t (hidden_size,) and one output k a class. y decides what is learnt: one
-    label a sequence; a matrix of zeros and ones (several labels a sequence, each by a sigmoid); a matrix of labels (several
-    outputs); or a list of arrays, one label for every step.
+    label a sequence; a matrix of zeros and ones (several labels a sequence, each by a sigmoid); a matrix of labels
+    (several outputs); or a list of arrays, one label for every step.
 
     Parameters
     ----------

@@ -13,7 +13,6 @@ from sklearn.utils._param_validation import HasMethods, Hidden, Interval, StrOpt
 from sklearn.utils.validation import (
     _check_feature_names,
     _check_sample_weight,
-    _check_y,
     check_array,
     check_is_fitted,
     validate_data,
@@ -21,6 +20,7 @@ from sklearn.utils.validation import (
 from skorch.callbacks import ProgressBar
 from skorch.helper import predefined_split
 
+from sktime_rnn.base._reading import listed_columns
 from sktime_rnn.batching import SequenceDataset, step_statistics
 from sktime_rnn.callbacks import (
     SCHEDULES,
@@ -35,7 +35,7 @@ from sktime_rnn.nets import RecurrentNet, choose_device, n_epochs, seeded_torch,
 from sktime_rnn.networks import CustomNetwork, InputScaling, RecurrentNetwork
 from sktime_rnn.panel import check_target_index, is_panel
 from sktime_rnn.preprocessing import Vocabulary
-from sktime_rnn.sequences import are_rows, check_sequences, check_step_targets, counts_columns, is_nested
+from sktime_rnn.sequences import check_sequences, counts_columns
 from sktime_rnn.state import net_state, restore_net
 
 OPTIMIZERS = {
@@ -54,69 +54,6 @@ def draw_seed(random_state):
     if isinstance(random_state, Integral):
         return int(random_state)
     return int(random_state.randint(np.iinfo(np.int32).max))
-
-
-def listed_columns(X, lengths):
-    """Return the number of columns of a table written as lists of numbers of one length, otherwise None."""
-    listed = isinstance(X, list) and isinstance(X[0], list) and isinstance(X[0][0], Real)
-    return int(lengths[0]) if listed and (lengths == lengths[0]).all() else None
-
-
-def read_targets(y, X, lengths, per_step, numeric, owner):
-    """Return the targets as one array, and whether its rows are steps.
-
-    Parameters
-    ----------
-    y : object
-        What the user passed.
-    X : object
-        What the user passed beside it; a 3-D array makes some y ambiguous.
-    lengths : ndarray of shape (n_samples,)
-        Number of steps of each sequence.
-    per_step : bool or None
-        What the user said.
-    numeric : bool
-        Whether y must be numbers.
-    owner : estimator
-        Named in errors.
-
-    Returns
-    -------
-    y : ndarray of shape (n_samples, ...) or (n_steps, ...)
-        Targets.
-    per_step : bool
-        Whether its rows are steps.
-    """
-    if y is None:
-        raise ValueError(
-            f"{type(owner).__name__} requires y to be passed, but the target y is None. Pass one target a sequence."
-        )
-    if is_nested(y) and (per_step or not are_rows(y, lengths)):
-        if per_step is False:
-            raise ValueError(
-                "y must hold one target a sequence when per_step=False, got one array a sequence. Pass a 1-D or 2-D "
-                "array, or leave per_step at None."
-            )
-        return check_step_targets(y, lengths).values, True
-    y = _check_y(y, multi_output=True, y_numeric=numeric, estimator=owner)
-    if len(y) != len(lengths):
-        raise ValueError(
-            f"y must have one target for each of the {len(lengths)} sequences of X, got inconsistent numbers of "
-            f"samples: {len(y)} targets. Pass as many."
-        )
-    if y.ndim == 2 and per_step is None and getattr(X, "ndim", 0) == 3 and X.shape[1] == y.shape[1]:
-        raise ValueError(
-            f"y of shape {y.shape} beside X of shape {tuple(X.shape)} can mean {y.shape[1]} outputs a sequence or one "
-            "target a step. Say which: per_step=False or per_step=True."
-        )
-    if per_step:
-        if y.ndim != 2:
-            raise ValueError(
-                f"y must hold one target a step when per_step=True, got shape {y.shape}. Pass a list of arrays as long "
-                "as the sequences of X."
-            )
-        return check_step_targets(y, lengths).values, True
-    return y, False
 
 
 class BaseRNN(BaseEstimator, ABC):
