@@ -114,8 +114,14 @@ class RecurrentNet(NeuralNet):
         Most steps in a training batch, padding included.
     random_state : int, default=0
         Seed of shuffling and dropout.
-    precision : {"float32", "float64"}, default="float32"
-        Type of weights and activations.
+    criterion : None
+        The head of the network; nothing else is accepted.
+    iterator_train, iterator_valid : class, default=BatchIterator
+        Make batches.
+    dataset : class, default=SequenceDataset
+        Joins sequences and targets.
+    train_split : callable, default=None
+        Splits off validation data, as in skorch.
     **kwargs
         As for ``skorch.NeuralNet``.
 

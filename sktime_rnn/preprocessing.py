@@ -377,7 +377,7 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         The fitted transformer.
     n_features_in_ : int
         Number of columns of a 2-D array or DataFrame, number of features per step of any other container.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, where X is made of DataFrames whose columns are all named by str.
 
     See Also
@@ -403,7 +403,8 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : list of arrays of shape (n_timesteps_i, n_features), or any container that `check_sequences` reads
+        X : list of arrays of shape (n_timesteps_i, n_features)
+            Or any container that `check_sequences` reads.
         y : array of shape (n_samples,) or (n_samples, n_outputs), or list of arrays per step, optional
             Given to the transformer, which may ignore it; the target of a sample is repeated for each of its steps.
             Sequences with lengths of their own are left out, or refused by a transformer that requires y.
@@ -421,8 +422,10 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : list of arrays of shape (n_timesteps_i, n_features), or any container that `check_sequences` reads
+        X : list of arrays of shape (n_timesteps_i, n_features)
+            Or any container that `check_sequences` reads.
         y : array of shape (n_samples,) or (n_samples, n_outputs), or list of arrays per step, optional
+            As in `fit`.
 
         Returns
         -------
@@ -436,7 +439,8 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : list of arrays of shape (n_timesteps_i, n_features), or any container that `check_sequences` reads
+        X : list of arrays of shape (n_timesteps_i, n_features)
+            Or any container that `check_sequences` reads.
 
         Returns
         -------
@@ -476,7 +480,7 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        input_features : array of str of shape (n_features_in_,), optional
+        input_features : array of str of shape (n_features,), optional
             The names that came in; by default `feature_names_in_`, or "x0", "x1", ...
 
         Returns

@@ -86,7 +86,7 @@ class Sequences:
 
     Parameters
     ----------
-    values : ndarray of shape (n_steps_total, *step_shape) or (n_steps_total,)
+    values : ndarray of shape ``(n_steps_total, *step_shape)`` or (n_steps_total,)
         The steps of all samples end to end. With two axes or more these are numbers: float32 and float64 stay as
         they are, other numbers become floats. With one axis these are tokens or labels, one a step: integers become
         int64 codes, str stay.
@@ -147,6 +147,7 @@ class Sequences:
 
     @property
     def shape(self):
+        """The number of samples, in the form that scikit-learn asks for."""
         return (len(self),)
 
     @property
@@ -185,7 +186,13 @@ class Sequences:
         return self._gather(self._positions(key))
 
     def to_list(self):
-        """The samples as a list of read-only arrays, (n_timesteps_i, *step_shape) each."""
+        """The samples one by one.
+
+        Returns
+        -------
+        list of ndarray
+            Read-only views, ``(n_timesteps_i, *step_shape)`` each.
+        """
         samples = [self.values[start:stop] for start, stop in pairwise(self.offsets.tolist())]
         if self.shapes is None:
             return samples
