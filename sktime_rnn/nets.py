@@ -114,8 +114,6 @@ class RecurrentNet(NeuralNet):
         Most steps in a training batch, padding included.
     random_state : int, default=0
         Seed of shuffling and dropout.
-    criterion : None
-        The head of the network; nothing else is accepted.
     iterator_train, iterator_valid : class, default=BatchIterator
         Make batches.
     dataset : class, default=SequenceDataset
@@ -137,19 +135,18 @@ class RecurrentNet(NeuralNet):
         self,
         module,
         *,
-        criterion=None,
+        per_step=False,
+        max_batch_steps=None,
+        random_state=0,
         iterator_train=BatchIterator,
         iterator_valid=BatchIterator,
         dataset=SequenceDataset,
         train_split=None,
-        per_step=False,
-        max_batch_steps=None,
-        random_state=0,
         **kwargs,
     ):
         super().__init__(
             module,
-            criterion,
+            None,
             iterator_train=iterator_train,
             iterator_valid=iterator_valid,
             dataset=dataset,
