@@ -52,10 +52,15 @@ def step_statistics(values, weight=None):
         count += _sum(observed, w)
         total += _sum(np.where(observed, chunk, 0.0), w)
     mean = total / np.maximum(count, np.finfo(float).tiny)
-    squares = np.zeros(n_channels)
+    drift, squares = np.zeros(n_channels), np.zeros(n_channels)
     for chunk, w in _chunks(values, weight):
-        squares += _sum(np.nan_to_num(chunk - mean) ** 2, w)
-    scale = np.sqrt(squares / np.maximum(count, np.finfo(float).tiny))
+        deviation = np.nan_to_num(chunk - mean)
+        drift += _sum(deviation, w)
+        squares += _sum(deviation**2, w)
+    # The rounding of a long sum is taken out again (Chan, Golub and LeVeque 1983): constants stay constant.
+    drift, squares = (sums / np.maximum(count, np.finfo(float).tiny) for sums in (drift, squares))
+    mean = mean + drift
+    scale = np.sqrt(np.maximum(squares - drift**2, 0.0))
     constant = scale <= 10 * np.finfo(float).eps * np.abs(mean)
     return mean, np.where(constant, 1.0, scale)
 
@@ -279,7 +284,7 @@ class BatchIterator:
         return inputs, None if self.y is None else self.y.index_select(0, targets)
 
     def __len__(self):
-        return -(-len(self.lengths) // self.batch_size)
+        return len(cut_by_length(np.sort(self.lengths), self.batch_size, self.max_batch_steps)) - 1
 
     def __iter__(self):
         for indices in self.plan():
