@@ -136,6 +136,7 @@ class StopWithoutProgress(Callback):
     def on_train_begin(self, net, **kwargs):
         """Start counting."""
         self.scores_ = []
+        self.weights_ = None
         self.best_ = self.highest_ = -math.inf
         self.misses_ = 0
 
@@ -154,10 +155,10 @@ class StopWithoutProgress(Callback):
             raise KeyboardInterrupt
 
     def on_train_end(self, net, **kwargs):
-        """Go back to the weights of the best score."""
-        if self.scores_:
+        """Go back to the weights of the best score, if any was a number."""
+        if self.weights_ is not None:
             net.module_.load_state_dict(self.weights_)
-            del self.weights_
+            self.weights_ = None
 
 
 class RefuseDivergence(Callback):
