@@ -60,12 +60,13 @@ def net_state(net):
     Returns
     -------
     state : dict
-        Weights, optimiser, history and generators, as arrays and plain values.
+        Weights, which of them are frozen, optimiser, history and generators, as arrays and plain values.
     """
     return {
         "module": to_plain(dict(net.module_.state_dict())),
         "optimizer": to_plain(net.optimizer_.state_dict()),
-        "history": [dict(row) for row in net.history],
+        "frozen": [name for name, p in net.module_.named_parameters() if not p.requires_grad],
+        "history": to_plain([dict(row) for row in net.history]),
         "shuffling": net.rng_.bit_generator.state,
         "dropout": {"device": net.generator_.device.type, "state": net.generator_.get_state().numpy().copy()},
     }
@@ -82,8 +83,10 @@ def restore_net(net, state):
         What :func:`net_state` returned. A generator of another kind of device starts anew from the seed.
     """
     net.module_.load_state_dict(to_tensors(state["module"]))
+    for name, parameter in net.module_.named_parameters():
+        parameter.requires_grad_(name not in state["frozen"])
     net.optimizer_.load_state_dict(to_tensors(state["optimizer"]))
-    net.history_ = History(state["history"])
+    net.history_ = History([dict(row) for row in state["history"]])
     net.rng_.bit_generator.state = state["shuffling"]
     if state["dropout"]["device"] == net.generator_.device.type:
         net.generator_.set_state(torch.from_numpy(state["dropout"]["state"].copy()))
