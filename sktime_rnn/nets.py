@@ -4,6 +4,7 @@ import contextlib
 import copy
 import dis
 import math
+import signal
 import threading
 
 import numpy as np
@@ -79,7 +80,7 @@ def raised_by_statement(exception):
     """Return whether an exception comes from a ``raise`` statement, not from a key pressed meanwhile.
 
     skorch's callbacks stop training by ``raise KeyboardInterrupt``; the user's Ctrl-C arrives between any two
-    instructions.
+    instructions, or by a ``raise`` of the program's own handler of SIGINT.
 
     Parameters
     ----------
@@ -91,9 +92,14 @@ def raised_by_statement(exception):
     by_statement : bool
         True for a ``raise``.
     """
+    handler = signal.getsignal(signal.SIGINT)
+    handler = getattr(handler, "func", handler)  # asyncio's is a partial
+    handling = getattr(handler, "__code__", None)
     traceback = exception.__traceback__
-    while traceback.tb_next is not None:
+    while traceback.tb_next is not None and traceback.tb_frame.f_code is not handling:
         traceback = traceback.tb_next
+    if traceback.tb_frame.f_code is handling:
+        return False
     return traceback.tb_frame.f_code.co_code[traceback.tb_lasti] == dis.opmap["RAISE_VARARGS"]
 
 
@@ -120,6 +126,8 @@ class RecurrentNet(NeuralNet):
         Joins sequences and targets.
     train_split : callable, default=None
         Splits off validation data, as in skorch.
+    criterion : None
+        There for skorch, whose nets are cloned with it; the head takes its place.
     **kwargs
         As for ``skorch.NeuralNet``.
 
@@ -142,11 +150,12 @@ class RecurrentNet(NeuralNet):
         iterator_valid=BatchIterator,
         dataset=SequenceDataset,
         train_split=None,
+        criterion=None,
         **kwargs,
     ):
         super().__init__(
             module,
-            None,
+            criterion,
             iterator_train=iterator_train,
             iterator_valid=iterator_valid,
             dataset=dataset,
@@ -168,6 +177,11 @@ class RecurrentNet(NeuralNet):
 
     def initialize_criterion(self):
         """Make the network's head the criterion."""
+        if self.criterion is not None:
+            raise ValueError(
+                f"criterion must be None, got {self.criterion!r}: the head of the network is the criterion. Give the "
+                "network another head."
+            )
         self.criterion_ = self.module_.head
         return self
 
@@ -232,7 +246,10 @@ class RecurrentNet(NeuralNet):
         weight = X.get("weight")
         if weight is not None:
             weight = weight.to(y_pred.device, y_pred.dtype)
-        return self.criterion_.loss(y_pred, to_tensor(y_true, device=self.device), weight=weight)
+        y_true = to_tensor(y_true, device=self.device)
+        if isinstance(self.criterion_, PointHead):
+            y_true = y_true.reshape(y_pred.shape)  # (B,) against (B, 1) would be broadcast to (B, B)
+        return self.criterion_.loss(y_pred, y_true, weight=weight)
 
     def partial_fit(self, X, y=None, classes=None, **fit_params):
         """Train on, as skorch's net does; a Ctrl-C of the user ends training and is raised again."""
@@ -254,6 +271,7 @@ class RecurrentNet(NeuralNet):
 
         Batches are made by length; rows come back in the order of X, all of them as one tensor.
         """
+        self.check_is_fitted()
         dataset = self.get_dataset(X)
         if dataset.per_step != self.per_step:
             dataset = SequenceDataset(dataset.X, dataset.y, dataset.weight, self.per_step)
@@ -273,8 +291,8 @@ class RecurrentNet(NeuralNet):
 
     def predict_proba(self, X):
         """Return the head's probabilities, (n_rows, K); a list of arrays for several categorical outputs."""
-        if not hasattr(self.module_.head, "predict_proba"):
-            raise AttributeError(f"{type(self.module_.head).__name__} has no probabilities. Call predict.")
+        if not hasattr(self.module.head, "predict_proba"):
+            raise AttributeError(f"{type(self.module.head).__name__} has no probabilities. Call predict.")
         return self._through_head("predict_proba", X)
 
     def predict(self, X):
@@ -293,6 +311,8 @@ class RecurrentNet(NeuralNet):
         head = self.module_.head
         if isinstance(head, MultiOutputHead):
             return [np.arange(n) for n in head.n_classes]
+        if isinstance(head, MultiLabelHead):
+            return [np.arange(2)] * head.n_outputs
         return np.arange(head.n_outputs)
 
     def __sklearn_tags__(self):
