@@ -63,4 +63,5 @@ class AttentionPooling(nn.Module):
 
     def forward(self, H, mask):
         """Return the weighted mean, a tensor of shape (B, D)."""
+        H = H.masked_fill(~mask[:, :, None], 0.0)  # relu may overflow on long padding, and 0 * inf is NaN
         return torch.einsum("bt,btd->bd", self.weights(H, mask), H)
