@@ -127,6 +127,8 @@ class Head(nn.Module, ABC):
         loss : tensor of shape ()
             The average loss.
         """
+        if mask is not None:
+            y = y.masked_fill(~mask, 0)  # the gradient of a loss that is NaN is NaN even with weight 0
         return weighted_mean(self.losses(raw, y), mask, weight)
 
     @abstractmethod
