@@ -1,0 +1,475 @@
+"""Batches: every sequence once, little padding, cut without a copy of the data; statistics of steps in float64."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from sktime_rnn import Sequences, check_sequences
+from sktime_rnn.batching import (
+    BatchIterator,
+    SequenceDataset,
+    as_dataset,
+    as_tensor,
+    cut_by_length,
+    flat_steps,
+    scale_steps,
+    step_statistics,
+)
+from sktime_rnn.networks import InputScaling
+
+CHUNK = 1 << 16
+
+
+@pytest.fixture
+def rng(global_random_seed):
+    return np.random.default_rng(global_random_seed)
+
+
+def of_lengths(lengths, step_shape=(2,), dtype=np.float64, rng=None):
+    """Sequences with these lengths; each step holds its place in the flat values, or random numbers."""
+    n_steps = int(np.sum(lengths))
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    if rng is not None:
+        return Sequences(rng.normal(size=(n_steps, *step_shape)).astype(dtype), offsets)
+    if step_shape == ():
+        return Sequences(np.arange(n_steps), offsets)
+    size = int(np.prod(step_shape))
+    return Sequences(np.arange(n_steps * size, dtype=dtype).reshape(n_steps, *step_shape), offsets)
+
+
+def log_uniform(rng, n, low=10, high=300):
+    return np.exp(rng.uniform(np.log(low), np.log(high), size=n)).astype(np.int64)
+
+
+def iterator(lengths, **kwargs):
+    return BatchIterator(SequenceDataset(of_lengths(lengths)), **kwargs)
+
+
+# --- which sequences make a batch ---
+
+
+@pytest.mark.parametrize("max_batch_steps", [None, 500])
+@pytest.mark.parametrize("n", [1, 31, 32, 33, 2000])
+def test_each_epoch_holds_every_sequence_once(rng, n, max_batch_steps):
+    batches = iterator(log_uniform(rng, n), batch_size=32, max_batch_steps=max_batch_steps, rng=rng)
+    for _ in range(3):
+        np.testing.assert_array_equal(np.sort(np.concatenate(batches.plan())), np.arange(n))
+
+
+def test_prediction_holds_every_sequence_once_and_sorts_all_of_them(rng):
+    lengths = log_uniform(rng, 700)
+    plan = iterator(lengths, batch_size=64).plan()
+    order = np.concatenate(plan)
+    np.testing.assert_array_equal(order, np.argsort(lengths, kind="stable"))
+    assert [len(batch) for batch in plan] == [64] * 10 + [60]
+
+
+def test_batches_are_full_but_at_the_end_of_the_epoch(rng):
+    plan = iterator(log_uniform(rng, 1003), batch_size=8, rng=rng).plan()  # pools of 400, 400 and 203
+    sizes = sorted(len(batch) for batch in plan)
+    assert sizes == [3] + [8] * 125
+
+
+def test_batches_are_of_similar_length_within_their_pool(rng):
+    lengths = log_uniform(rng, 400)  # one pool
+    plan = iterator(lengths, batch_size=8, rng=rng).plan()
+    shortest, longest = (np.array([f(lengths[batch]) for batch in plan]) for f in (np.min, np.max))
+    order = np.lexsort([longest, shortest])
+    assert (longest[order][:-1] <= shortest[order][1:]).all()
+
+
+def test_there_is_little_padding(rng):
+    lengths = log_uniform(rng, 2000)
+    plan = iterator(lengths, batch_size=64, rng=rng).plan()
+    padded = sum(len(batch) * lengths[batch].max() for batch in plan)
+    assert padded < 1.1 * lengths.sum()
+    unsorted = sum(64 * lengths[start : start + 64].max() for start in range(0, 1984, 64))
+    assert unsorted > 2 * lengths.sum()  # what batches in any order would cost
+
+
+def test_the_plan_is_decided_by_the_generator_alone(rng):
+    lengths = log_uniform(rng, 300)
+
+    def plans(seed):
+        batches = iterator(lengths, batch_size=16, rng=np.random.default_rng(seed))
+        return [np.concatenate(batches.plan()).tolist() for _ in range(2)]
+
+    np.random.seed(0)  # noqa: NPY002
+    torch.manual_seed(0)
+    first = plans(1)
+    np.random.seed(1)  # noqa: NPY002
+    torch.manual_seed(1)
+    assert plans(1) == first
+    assert plans(2) != first
+    assert first[0] != first[1]
+
+
+def test_batches_change_their_members_from_epoch_to_epoch(rng):
+    batches = iterator(log_uniform(rng, 1000), batch_size=10, rng=rng)
+    first, second = ({frozenset(batch.tolist()) for batch in batches.plan()} for _ in range(2))
+    assert len(first & second) < 5
+
+
+def test_equal_lengths_are_shuffled(rng):
+    batches = iterator(np.full(100, 7), batch_size=10, rng=rng)
+    first, second = ({frozenset(batch.tolist()) for batch in batches.plan()} for _ in range(2))
+    assert not first & second
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_most_steps_of_a_batch(rng, training):
+    lengths = np.concatenate([log_uniform(rng, 200), [1000, 2000]])
+    batches = iterator(lengths, batch_size=16, max_batch_steps=900, rng=rng if training else None)
+    plan = batches.plan()
+    for batch in plan:
+        assert len(batch) == 1 or len(batch) * lengths[batch].max() <= 900
+    alone = [batch[0] for batch in plan if lengths[batch].max() > 900]
+    assert sorted(alone) == [200, 201]
+    np.testing.assert_array_equal(np.sort(np.concatenate(plan)), np.arange(len(lengths)))
+
+
+@pytest.mark.parametrize(
+    ("lengths", "batch_size", "max_steps", "bounds"),
+    [
+        ([], 4, None, [0]),
+        ([], 4, 10, [0]),
+        ([5], 4, 3, [0, 1]),
+        ([1, 2, 3, 4, 5], 2, None, [0, 2, 4, 5]),
+        ([1, 2, 3, 4, 5], 2, 10, [0, 2, 4, 5]),
+        ([1, 1, 1, 4, 4], 5, 8, [0, 3, 5]),
+        ([1, 1, 1, 4, 4], 5, 7, [0, 3, 4, 5]),
+        ([2, 2, 2, 2], 3, 4, [0, 2, 4]),
+        ([3, 3, 9, 9], 4, 6, [0, 2, 3, 4]),
+        ([3, 3], 4, 1, [0, 1, 2]),
+    ],
+)
+def test_cut_by_length(lengths, batch_size, max_steps, bounds):
+    assert cut_by_length(np.array(lengths, dtype=np.int64), batch_size, max_steps) == bounds
+
+
+def test_cut_by_length_fills_the_batches_as_far_as_they_go(rng):
+    lengths = np.sort(log_uniform(rng, 300))
+    bounds = cut_by_length(lengths, 16, 1000)
+    for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+        size = stop - start
+        assert size == 1 or size * lengths[stop - 1] <= 1000
+        assert size == 16 or stop == 300 or (size + 1) * lengths[stop] > 1000
+
+
+@pytest.mark.parametrize("max_batch_steps", [None, 700])
+def test_len_counts_the_batches_of_prediction(rng, max_batch_steps):
+    batches = iterator(log_uniform(rng, 333), batch_size=16, max_batch_steps=max_batch_steps)
+    assert len(batches) == len(list(batches)) == len(batches.plan())
+
+
+def test_len_counts_the_batches_of_training(rng):
+    batches = iterator(log_uniform(rng, 1003), batch_size=8, rng=rng)
+    assert len(batches) == len(batches.plan())
+
+
+def test_one_sequence_of_one_step():
+    ((inputs, y),) = list(iterator([1], rng=np.random.default_rng(0)))
+    assert inputs["X"].shape == (1, 1, 2)
+    assert inputs["lengths"].tolist() == [1]
+    assert y is None
+
+
+# --- what a batch holds ---
+
+
+def check_cut(sequences, inputs, indices):
+    assert inputs["X"].shape == (len(indices), sequences.lengths[indices].max(), *sequences.step_shape)
+    assert inputs["lengths"].dtype == torch.int64
+    np.testing.assert_array_equal(inputs["lengths"], sequences.lengths[indices])
+    for row, index in enumerate(indices):
+        np.testing.assert_array_equal(inputs["X"][row, : sequences.lengths[index]].numpy(), sequences[int(index)])
+
+
+@pytest.mark.parametrize(
+    ("step_shape", "dtype"),
+    [((3,), np.float32), ((3,), np.float64), ((1,), np.float64), ((), np.int64), ((4, 5, 2), np.float32)],
+)
+def test_a_batch_holds_the_values_of_its_sequences(rng, step_shape, dtype):
+    sequences = of_lengths([4, 1, 7, 3, 1, 6], step_shape, dtype)
+    batches = BatchIterator(SequenceDataset(sequences), batch_size=4)
+    indices = np.array([5, 1, 2, 0])
+    inputs, y = batches.cut(indices)
+    check_cut(sequences, inputs, indices)
+    assert inputs["X"].dtype == as_tensor(sequences.values).dtype
+    assert set(inputs) == {"X", "lengths"}
+    assert y is None
+    for indices, (inputs, _) in zip(batches.plan(), batches, strict=True):
+        check_cut(sequences, inputs, indices)
+
+
+def test_the_padding_repeats_the_last_step():
+    sequences = of_lengths([2, 4])
+    inputs, _ = BatchIterator(SequenceDataset(sequences)).cut(np.array([0, 1]))
+    np.testing.assert_array_equal(inputs["X"][0].numpy(), sequences.values[[0, 1, 1, 1]])
+
+
+@pytest.mark.parametrize("outputs", [(), (3,)])
+def test_targets_and_weights_of_sequences(rng, outputs):
+    y, weight = rng.normal(size=(6, *outputs)), rng.uniform(size=6)
+    batches = BatchIterator(SequenceDataset(of_lengths([4, 1, 7, 3, 1, 6]), y, weight))
+    indices = np.array([5, 0, 3])
+    inputs, targets = batches.cut(indices)
+    np.testing.assert_array_equal(targets.numpy(), y[indices])
+    np.testing.assert_array_equal(inputs["weight"].numpy(), weight[indices])
+    assert "rows" not in inputs
+
+
+def test_targets_per_step_follow_the_steps():
+    sequences = of_lengths([4, 1, 7, 3, 1, 6])
+    places = np.arange(22)
+    batches = BatchIterator(SequenceDataset(sequences, places, places / 10, per_step=True))
+    indices = np.array([5, 1, 3])
+    inputs, y = batches.cut(indices)
+    owned = [np.arange(start, stop) for start, stop in zip(sequences.offsets[:-1], sequences.offsets[1:], strict=True)]
+    np.testing.assert_array_equal(y.numpy(), np.concatenate([owned[i] for i in indices]))
+    np.testing.assert_array_equal(inputs["weight"].numpy(), y.numpy() / 10)
+    # `rows` are the places of the same steps in the padded batch
+    flat = inputs["X"].flatten(0, 1)[inputs["rows"]]
+    np.testing.assert_array_equal(flat.numpy(), sequences.values[y.numpy()])
+    np.testing.assert_array_equal(inputs["rows"].numpy(), [*range(6), 6, *range(12, 15)])
+
+
+def test_rows_are_there_without_targets():
+    inputs, y = BatchIterator(SequenceDataset(of_lengths([2, 3]), per_step=True)).cut(np.array([0, 1]))
+    assert y is None
+    np.testing.assert_array_equal(inputs["rows"].numpy(), [0, 1, 3, 4, 5])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_values_are_not_copied(dtype):
+    sequences = of_lengths([3, 5, 2], dtype=dtype)
+    y, weight = np.arange(3), np.ones(3)
+    batches = BatchIterator(SequenceDataset(sequences, y, weight))
+    assert np.shares_memory(batches.values.numpy(), sequences.values)
+    assert batches.values.data_ptr() == sequences.values.__array_interface__["data"][0]
+    assert batches.y.data_ptr() == y.__array_interface__["data"][0]
+    assert batches.weight.data_ptr() == weight.__array_interface__["data"][0]
+
+
+def test_read_only_arrays_enter_without_a_warning_or_a_copy():
+    values = np.arange(12.0).reshape(6, 2)
+    values.flags.writeable = False
+    tensor = as_tensor(values)
+    assert tensor.data_ptr() == values.__array_interface__["data"][0]
+    np.testing.assert_array_equal(tensor.numpy(), values)
+
+
+@pytest.mark.parametrize("mode", ["r", "c", "r+"])
+def test_memory_maps_enter_without_a_warning_or_a_copy(tmp_path, mode):
+    np.save(tmp_path / "X.npy", np.arange(60.0).reshape(5, 6, 2))
+    X = np.load(tmp_path / "X.npy", mmap_mode=mode)
+    sequences = check_sequences(X)
+    batches = BatchIterator(SequenceDataset(sequences), batch_size=2)
+    assert batches.values.data_ptr() == X.__array_interface__["data"][0]
+    for indices, (inputs, _) in zip(batches.plan(), batches, strict=True):
+        check_cut(sequences, inputs, indices)
+
+
+def test_a_batch_owns_its_memory():
+    sequences = of_lengths([3, 5, 2])
+    before = sequences.values.copy()
+    for inputs, _ in BatchIterator(SequenceDataset(sequences), batch_size=3):
+        inputs["X"].zero_()
+    np.testing.assert_array_equal(sequences.values, before)
+
+
+# --- scaling ---
+
+
+def scaling_of(values, dtype=torch.float32, **kwargs):
+    scaling = InputScaling(values.shape[-1], dtype=dtype, **kwargs)
+    mean, scale = step_statistics(values)
+    scaling.mean.copy_(torch.from_numpy(mean))
+    scaling.scale.copy_(torch.from_numpy(scale))
+    return scaling
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_batches_are_scaled_in_float64(dtype):
+    sequences = Sequences((1e8 + np.arange(10.0)).reshape(10, 1), np.array([0, 4, 10]))
+    scaling = scaling_of(sequences.values, dtype=torch.float64 if dtype == np.float64 else torch.float32)
+    inputs, _ = BatchIterator(SequenceDataset(sequences), scaling=scaling).cut(np.array([1]))
+    expected = (np.arange(4, 10) - 4.5) / np.arange(10).std()
+    assert inputs["X"].numpy().dtype == dtype
+    np.testing.assert_allclose(inputs["X"][0, :, 0].numpy(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("step_shape", [(2,), (3, 4, 2)])
+@pytest.mark.parametrize("mask_missing", [False, True])
+def test_scaling_at_once_and_in_each_batch_agree(rng, monkeypatch, step_shape, mask_missing):
+    sequences = of_lengths([4, 1, 7, 3], step_shape, rng=rng)
+    scaling = scaling_of(sequences.values, mask_missing=mask_missing)
+    if mask_missing:
+        values = sequences.values.copy()
+        values[::5] = np.nan
+        sequences = Sequences(values, sequences.offsets)
+    dataset = SequenceDataset(sequences)
+    at_once = BatchIterator(dataset, scaling=scaling)
+    monkeypatch.setattr("sktime_rnn.batching._SCALED_AT_ONCE", 0)
+    in_batches = BatchIterator(dataset, scaling=scaling)
+    assert np.shares_memory(in_batches.values.numpy(), sequences.values)
+    for (a, _), (b, _) in zip(at_once, in_batches, strict=True):
+        assert a["X"].dtype == torch.float32
+        torch.testing.assert_close(a["X"], b["X"], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("n_steps", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK + 3])
+def test_scale_steps_over_chunks(rng, n_steps):
+    values = rng.normal(size=(n_steps, 2))
+    scaling = InputScaling(2)
+    scaling.mean.copy_(torch.tensor([1.0, -2.0]))
+    scaling.scale.copy_(torch.tensor([0.5, 3.0]))
+    scaled = scale_steps(as_tensor(values), scaling)
+    assert scaled.dtype == torch.float32
+    np.testing.assert_array_equal(scaled.numpy(), ((values - [1, -2]) / [0.5, 3]).astype(np.float32))
+
+
+def test_codes_are_not_scaled():
+    sequences = of_lengths([3, 2], step_shape=())
+    batches = BatchIterator(SequenceDataset(sequences), scaling=InputScaling(1))
+    inputs, _ = batches.cut(np.array([0]))
+    assert inputs["X"].dtype == torch.int64
+    assert batches.values.data_ptr() == sequences.values.__array_interface__["data"][0]
+
+
+# --- statistics of steps ---
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e8, -1e8])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_statistics_are_those_of_numpy(rng, offset, dtype):
+    values = (offset + rng.normal(size=(5000, 3)) * [1, 10, 100]).astype(dtype)
+    mean, scale = step_statistics(values)
+    assert mean.dtype == scale.dtype == np.float64
+    exact = values.astype(np.float64)
+    np.testing.assert_allclose(mean, exact.mean(axis=0), rtol=1e-14, atol=1e-12)
+    np.testing.assert_allclose(scale, exact.std(axis=0), rtol=1e-10)
+
+
+def test_values_near_a_hundred_million_are_told_apart():
+    mean, scale = step_statistics(1e8 + np.arange(10.0)[:, None])
+    np.testing.assert_allclose(mean, 1e8 + 4.5, rtol=1e-15)
+    np.testing.assert_allclose(scale, np.arange(10).std(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("n_steps", [1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 17])
+def test_chunks_leave_no_trace_in_the_statistics(rng, n_steps):
+    values = 1e6 + rng.normal(size=(n_steps, 2))
+    mean, scale = step_statistics(values)
+    exact = [math.fsum(column) / n_steps for column in values.T]
+    np.testing.assert_allclose(mean, exact, rtol=1e-15)
+    np.testing.assert_allclose(scale, (values - exact).std(axis=0) if n_steps > 1 else 1.0, rtol=1e-12)
+
+
+def test_weights_count_as_repetitions(rng):
+    values, times = rng.normal(size=(400, 2)) + 50, rng.integers(0, 4, size=400)
+    values[rng.random(values.shape) < 0.1] = np.nan
+    weighted = step_statistics(values, times.astype(float))
+    repeated = step_statistics(np.repeat(values, times, axis=0))
+    np.testing.assert_allclose(weighted, repeated, rtol=1e-12)
+    np.testing.assert_allclose(step_statistics(values, 3.0 * times), repeated, rtol=1e-12)
+
+
+def test_weights_of_one_change_no_bit(rng):
+    values = rng.normal(size=(400, 2))
+    np.testing.assert_array_equal(step_statistics(values, np.ones(400)), step_statistics(values))
+
+
+def test_missing_values_are_left_out(rng):
+    values = rng.normal(size=(3000, 3)) + [0, 10, 1e6]
+    values[rng.random(values.shape) < 0.3] = np.nan
+    mean, scale = step_statistics(values)
+    np.testing.assert_allclose(mean, np.nanmean(values, axis=0), rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(scale, np.nanstd(values, axis=0), rtol=1e-9)
+
+
+def test_a_feature_that_was_never_observed_is_left_as_it_is():
+    values = np.column_stack([np.full(5, np.nan), np.arange(5.0)])
+    mean, scale = step_statistics(values)
+    np.testing.assert_allclose(mean, [0, 2])
+    np.testing.assert_allclose(scale, [1, np.sqrt(2)])
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.1, -3.0, 1e8 + 0.1, 1e-300, 1e100])
+@pytest.mark.parametrize("n_steps", [1, 7, 3 * CHUNK])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_constant_features_have_scale_one(rng, constant, n_steps, weighted):
+    values = np.full((n_steps, 2), constant)
+    mean, scale = step_statistics(values, rng.uniform(0.1, 2, size=n_steps) if weighted else None)
+    np.testing.assert_allclose(mean, constant, rtol=1e-14)
+    np.testing.assert_array_equal(scale, 1)
+
+
+def test_a_small_difference_is_no_constant():
+    values = np.full((3 * CHUNK, 1), 0.1)
+    values[::2] += 1e-9
+    np.testing.assert_allclose(step_statistics(values)[1], 5e-10, rtol=1e-6)
+
+
+def test_frames_are_described_channel_by_channel(rng):
+    values = rng.normal(size=(50, 4, 5, 3)) * [1, 2, 3] + [0, 5, 10]
+    mean, scale = step_statistics(values)
+    np.testing.assert_allclose(mean, values.mean(axis=(0, 1, 2)), rtol=1e-12)
+    np.testing.assert_allclose(scale, values.std(axis=(0, 1, 2)), rtol=1e-12)
+    weight = rng.integers(1, 4, size=50)
+    repeated = np.repeat(values, weight, axis=0)
+    np.testing.assert_allclose(step_statistics(values, weight)[0], repeated.mean(axis=(0, 1, 2)), rtol=1e-12)
+
+
+# --- datasets ---
+
+
+@pytest.mark.parametrize("indices", [[], [0], [2, 0], [1, 1, 3], [3, 2, 1, 0]])
+def test_flat_steps(indices):
+    offsets = np.array([0, 3, 4, 9, 11])
+    expected = [place for i in indices for place in range(offsets[i], offsets[i + 1])]
+    places = flat_steps(offsets, np.array(indices, dtype=np.int64))
+    assert places.dtype == np.int64
+    assert places.tolist() == expected
+
+
+def test_flat_steps_pass_over_empty_sequences():
+    assert flat_steps(np.array([0, 2, 2, 5]), np.array([2, 1, 0])).tolist() == [2, 3, 4, 0, 1]
+
+
+@pytest.mark.parametrize("per_step", [False, True])
+def test_take_keeps_targets_and_weights_with_their_sequences(rng, per_step):
+    sequences = of_lengths([4, 1, 7, 3])
+    n_rows = 15 if per_step else 4
+    y, weight = rng.normal(size=(n_rows, 2)), rng.uniform(size=n_rows)
+    dataset = SequenceDataset(sequences, y, weight, per_step)
+    indices = np.array([3, 0])
+    taken = dataset.take(indices)
+    rows = np.r_[12:15, 0:4] if per_step else indices
+    assert len(taken) == 2
+    assert taken.n_rows == len(rows)
+    assert taken.per_step is per_step
+    np.testing.assert_array_equal(taken.X.values, sequences[indices].values)
+    np.testing.assert_array_equal(taken.y, y[rows])
+    np.testing.assert_array_equal(taken.weight, weight[rows])
+
+
+def test_take_without_targets():
+    taken = SequenceDataset(of_lengths([4, 1])).take(np.array([1]))
+    assert taken.y is None
+    assert taken.weight is None
+
+
+def test_as_dataset_joins_sequences_and_targets():
+    sequences = of_lengths([2, 3])
+    dataset = as_dataset(sequences, np.array([1, 0]))
+    assert dataset.X is sequences
+    assert dataset.n_rows == len(dataset) == 2
+
+
+@pytest.mark.parametrize("X", [[np.zeros((3, 1)), np.zeros((2, 1))], np.zeros((2, 3, 1)), ["ab"], None])
+def test_as_dataset_refuses_what_is_not_checked(X):
+    with pytest.raises(TypeError, match=rf"must be a Sequences, got {type(X).__name__}\. Pass check_sequences"):
+        as_dataset(X)
