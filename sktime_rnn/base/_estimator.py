@@ -36,6 +36,7 @@ from sktime_rnn.networks import CustomNetwork, InputScaling, RecurrentNetwork
 from sktime_rnn.panel import check_target_index, is_panel
 from sktime_rnn.preprocessing import Vocabulary
 from sktime_rnn.sequences import check_sequences, counts_columns
+from sktime_rnn.sequences._samples import is_tensor, tensor_values
 from sktime_rnn.state import net_state, restore_net
 
 OPTIMIZERS = {
@@ -129,6 +130,7 @@ class BaseRNN(BaseEstimator, ABC):
 
     def _read_X(self, X, reset):
         """Return X as Sequences of values or codes, checked against what the estimator was fitted on."""
+        X = tensor_values(X) if is_tensor(X) else X
         table = counts_columns(X) and not self.tokens and getattr(X, "dtype", np.dtype(float)).kind != "U"
         rows = self._check_table(X, reset) if table else X
         sequences = check_sequences(
