@@ -90,9 +90,9 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
     initial_state : {"zeros", "learned"}, default="zeros"
         The state before the first step that is read.
     dropout : float, default=0.2
-        Share of values set to zero in training: behind the embedding, between layers and before the output.
+        Share of values set to zero in training: between layers and before the output.
     pooling : {"last", "mean", "max", "attention"}, default="last"
-        How the steps of a sequence become one vector. Has nothing to do where there is an output per step.
+        How the steps of a sequence become one vector; leave it where there is an output per step.
     input : {"sequence", "vector", "grid"}, default="sequence"
         What a sample is: a sequence of steps; one vector, read as one step; or a grid (height, width[, channels]), read
         cell by cell, row after row.
@@ -119,7 +119,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
     per_step : bool, default=None
         Whether y holds a target for every step; needed only where a 2-D y beside a 3-D X can mean both.
     network : torch.nn.Module, default=None
-        A network of your own in place of the recurrent one, called as ``network(X, lengths)`` with X
+        A network of your own in place of the recurrent one, whose parameters are then left as they are. Called as ``network(X, lengths)`` with X
         (batch, time, feature), standardised and padded on the right, and lengths (batch,). It returns (batch, n), or
         (batch, time, n) where y holds a target for every step; n is the number of classes. It is copied with the
         weights that it has. While it trains, torch's global generator is seeded, and put back afterwards.

@@ -24,13 +24,17 @@ _PREDICT_STEPS = 1 << 14
 _USER_MODULES = threading.Lock()
 
 
+def is_there(device):
+    """Return whether this machine has the kind of device that a name stands for."""
+    kind = torch.device(device).type
+    return kind == "cpu" or getattr(torch, kind).is_available()
+
+
 def choose_device(device):
     """Return the device that a name stands for; "auto" is CUDA, then MPS, then the CPU."""
     if device != "auto":
         return str(torch.device(device))
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+    return next(kind for kind in ("cuda", "mps", "cpu") if is_there(kind))
 
 
 @contextlib.contextmanager
@@ -168,11 +172,11 @@ class RecurrentNet(NeuralNet):
 
     @property
     def _default_callbacks(self):
-        callbacks = list(super()._default_callbacks)
+        callbacks = [item for item in super()._default_callbacks if self.verbose or item[0] != "print_log"]
         name = {CategoricalHead: "accuracy", MultiLabelHead: "accuracy", PointHead: "r2"}.get(type(self.module.head))
         if name is not None:
             label = {"accuracy": "valid_acc", "r2": "valid_r2"}[name]
-            callbacks.insert(-1, (label, EpochScoring(name, name=label, lower_is_better=False)))
+            callbacks.insert(3, (label, EpochScoring(name, name=label, lower_is_better=False)))
         return callbacks
 
     def initialize_criterion(self):
@@ -216,6 +220,11 @@ class RecurrentNet(NeuralNet):
         if scaling is None or scaling.mean.device.type == "cpu":
             return scaling
         return copy.deepcopy(scaling).cpu()
+
+    def _set_training(self, training=True):
+        """Switch the network between training and prediction, where it is not there yet."""
+        if self.module_.training != training:
+            self.module_.train(training)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """Take one step a batch, and record the loss and how many rows it is the mean of."""
@@ -276,13 +285,9 @@ class RecurrentNet(NeuralNet):
         if dataset.per_step != self.per_step:
             dataset = SequenceDataset(dataset.X, dataset.y, dataset.weight, self.per_step)
         iterator = self.get_iterator(dataset, training=False)
-        plan = iterator.plan()
         out = None
-        for indices in plan:
+        for indices in iterator.plan():
             raw = to_device(self.evaluation_step(iterator.cut(indices), training=training), device=device)
-            if len(plan) == 1 and len(indices) == 1:
-                yield raw
-                return
             if out is None:
                 out = raw.new_empty((dataset.n_rows, *raw.shape[1:]))
             places = flat_steps(dataset.X.offsets, indices) if self.per_step else indices

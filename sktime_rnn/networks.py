@@ -61,14 +61,14 @@ class TokenEmbedding(nn.Module):
         self.generator = None
 
     def reset_parameters(self, generator=None):
-        """Draw new vectors, their values of variance 1.
+        """Draw new vectors, of length 1 on average.
 
         Parameters
         ----------
         generator : torch.Generator, default=None
             Source of the random numbers.
         """
-        nn.init.normal_(self.embedding.weight, generator=generator)
+        nn.init.normal_(self.embedding.weight, std=self.embedding.embedding_dim**-0.5, generator=generator)
 
     def forward(self, codes):
         """Return the vectors of the codes, (B, T) -> (B, T, embedding_dim)."""
@@ -125,7 +125,7 @@ class RecurrentNetwork(nn.Module):
     num_layers, bidirectional, go_backwards, bias, initial_state
         As in :class:`~sktime_rnn.layers.Stacked`.
     dropout : float
-        Share of values set to zero in training: behind the embedding, between the layers and before the head.
+        Share of values set to zero in training: between the layers and before the head.
     pooling : {"last", "mean", "max", "attention"}
         How the steps become one vector.
     per_step : bool
@@ -198,7 +198,7 @@ class RecurrentNetwork(nn.Module):
 
     def _vectors(self, X, lengths):
         if self.embedding is not None:
-            return self.dropout(self.embedding(X))
+            return self.embedding(X)
         if self.step_network is not None:
             return self.step_network(X, lengths)
         return X.flatten(2)

@@ -64,7 +64,7 @@ def net_state(net):
     """
     return {
         "module": to_plain(dict(net.module_.state_dict())),
-        "optimizer": to_plain(net.optimizer_.state_dict()),
+        "optimizer": {"kind": type(net.optimizer_).__name__, "state": to_plain(net.optimizer_.state_dict())},
         "frozen": [name for name, p in net.module_.named_parameters() if not p.requires_grad],
         "history": to_plain([dict(row) for row in net.history]),
         "shuffling": net.rng_.bit_generator.state,
@@ -80,12 +80,14 @@ def restore_net(net, state):
     net : RecurrentNet
         An initialised net of the same build.
     state : dict
-        What :func:`net_state` returned. A generator of another kind of device starts anew from the seed.
+        What :func:`net_state` returned. Another kind of optimiser, and the generator of another kind of device, start
+        anew.
     """
     net.module_.load_state_dict(to_tensors(state["module"]))
     for name, parameter in net.module_.named_parameters():
         parameter.requires_grad_(name not in state["frozen"])
-    net.optimizer_.load_state_dict(to_tensors(state["optimizer"]))
+    if state["optimizer"]["kind"] == type(net.optimizer_).__name__:
+        net.optimizer_.load_state_dict(to_tensors(state["optimizer"]["state"]))
     net.history_ = History([dict(row) for row in state["history"]])
     net.rng_.bit_generator.state = state["shuffling"]
     if state["dropout"]["device"] == net.generator_.device.type:

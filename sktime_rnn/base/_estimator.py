@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import inspect
 import math
 from abc import ABC, abstractmethod
 from numbers import Integral, Real
@@ -31,7 +32,7 @@ from sktime_rnn.callbacks import (
     schedules_itself,
 )
 from sktime_rnn.cells import CELLS, Cell, as_cell
-from sktime_rnn.nets import RecurrentNet, choose_device, n_epochs, seeded_torch, torch_threads
+from sktime_rnn.nets import RecurrentNet, choose_device, is_there, n_epochs, seeded_torch, torch_threads
 from sktime_rnn.networks import CustomNetwork, InputScaling, RecurrentNetwork
 from sktime_rnn.panel import check_target_index, is_panel
 from sktime_rnn.preprocessing import Vocabulary
@@ -45,6 +46,22 @@ OPTIMIZERS = {
     "sgd": (torch.optim.SGD, {}),
     "rmsprop": (torch.optim.RMSprop, {}),
 }
+_OF_TOKENS = ("embedding_dim", "embeddings", "max_tokens", "min_frequency")
+_OF_RECURRENCE = (
+    "cell",
+    "hidden_size",
+    "num_layers",
+    "bidirectional",
+    "bias",
+    "nonlinearity",
+    "go_backwards",
+    "initial_state",
+    "dropout",
+    "pooling",
+    "step_network",
+    "embedding_dim",
+    "embeddings",
+)
 _PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -197,14 +214,14 @@ class BaseRNN(BaseEstimator, ABC):
 
     # --- building ----------------------------------------------------------------------------------------------------
 
-    def _check_combinations(self, sequences):
+    def _check_combinations(self, dataset):
         """Refuse parameters that do not fit each other or the data."""
         if self.go_backwards and self.bidirectional:
             raise ValueError(
                 "go_backwards=True needs bidirectional=False, got both True; a bidirectional network reads backwards "
                 "anyway. Set one of them to False."
             )
-        if self.step_network is not None and sequences.is_tokens:
+        if self.step_network is not None and dataset.X.is_tokens:
             raise ValueError(
                 "step_network needs X with values, got tokens, which are embedded. Leave step_network at None, or pass "
                 "numbers."
@@ -214,8 +231,22 @@ class BaseRNN(BaseEstimator, ABC):
                 f"lr_schedule={self.lr_schedule!r} and an LRScheduler among callbacks would both set the learning "
                 "rate. Leave lr_schedule at 'auto', or remove the callback."
             )
-        if self.embeddings is not None and not sequences.is_tokens:
-            raise ValueError("embeddings needs X with text or tokens, got values. Set tokens=True for integer codes.")
+        if dataset.per_step:
+            self._refuse_changed(("pooling",), "y holds a target for every step", "Pass one target a sequence")
+        if not dataset.X.is_tokens:
+            self._refuse_changed(_OF_TOKENS, "X holds values", "Pass text or tokens as X")
+        if self.network is not None:
+            self._refuse_changed(_OF_RECURRENCE, "network takes the place of the recurrent one", "Drop network")
+
+    def _refuse_changed(self, names, because, remedy):
+        """Refuse parameters that were set although they can have no effect."""
+        for name in names:
+            default = inspect.signature(type(self)).parameters[name].default
+            if getattr(self, name) is not default and getattr(self, name) != default:
+                raise ValueError(
+                    f"{name} must be left at {default!r}, got {getattr(self, name)!r}: it has no effect, since {because}. "
+                    f"{remedy}, or leave {name} as it is."
+                )
 
     def _network_spec(self, sequences, y, per_step):
         """Return all that the network is built from: plain values, and the modules that the user passed."""
@@ -281,9 +312,9 @@ class BaseRNN(BaseEstimator, ABC):
             module.scaling = InputScaling(dtype=dtype, **spec["scaling"])
         return module
 
-    def _make_net(self, module, max_epochs, callbacks, train_split=None):
+    def _make_net(self, module, max_epochs, callbacks, train_split=None, device=None):
         """Return an initialised net around a module, with this estimator's training parameters."""
-        device = choose_device(self.device)
+        device = device or choose_device(self.device)
         optimizer, options = OPTIMIZERS.get(self.optimizer, (self.optimizer, {}))
         options = {f"optimizer__{name}": value for name, value in options.items()}
         if self.weight_decay:
@@ -382,17 +413,22 @@ class BaseRNN(BaseEstimator, ABC):
         self._validate_params()
         goes_on = self.warm_start and hasattr(self, "net_")
         sequences = self._read_X(X, reset=not goes_on)
-        self._check_combinations(sequences)
         dataset = self._dataset(X, sequences, y, sample_weight, reset=not goes_on)
+        self._check_combinations(dataset)
         self._train(sequences, dataset, goes_on)
         return self
 
     def _partial_fit(self, X, y, sample_weight=None, classes=None):
         self._validate_params()
+        if self.early_stopping:
+            raise ValueError(
+                "partial_fit trains for one epoch on all that it is given and needs early_stopping=False, got True. Call "
+                "fit, or set early_stopping=False."
+            )
         goes_on = hasattr(self, "net_")
         sequences = self._read_X(X, reset=not goes_on)
-        self._check_combinations(sequences)
         dataset = self._dataset(X, sequences, y, sample_weight, reset=not goes_on, classes=classes)
+        self._check_combinations(dataset)
         self._train(sequences, dataset, goes_on, one_epoch=True)
         return self
 
@@ -545,5 +581,6 @@ class BaseRNN(BaseEstimator, ABC):
         net = state.pop("net_", None)
         super().__setstate__(state)
         if net is not None:
-            self.net_ = self._make_net(self._build_module(self._spec), 1, None)
+            device = choose_device("auto" if self.device == "auto" or not is_there(self.device) else self.device)
+            self.net_ = self._make_net(self._build_module(self._spec), 1, None, device=device)
             restore_net(self.net_, net)
