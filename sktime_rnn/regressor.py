@@ -67,10 +67,11 @@ class RNNRegressor(RegressorMixin, BaseRNN):
     per_step : bool, default=None
         Whether y holds a target for every step; needed only where a 2-D y beside a 3-D X can mean both.
     network : torch.nn.Module, default=None
-        A network of your own in place of the recurrent one, whose parameters are then left as they are. Called as ``network(X, lengths)`` with X
-        (batch, time, feature), standardised and padded on the right, and lengths (batch,). It returns (batch, n), or
-        (batch, time, n) where y holds a target for every step; n is the number of values. It is copied with the
-        weights that it has. While it trains, torch's global generator is seeded, and put back afterwards.
+        A network of your own in place of the recurrent one, whose parameters are then left as they are. Called as
+        ``network(X, lengths)`` with X (batch, time, feature), standardised and padded on the right, and lengths
+        (batch,), it returns (batch, n), or (batch, time, n) where y holds a target for every step; n is the number of
+        values. It is copied with the weights that it has. While it trains, torch's global generator is seeded, and put
+        back afterwards.
     optimizer : {"adam", "adamw", "sgd", "rmsprop"} or callable, default="adam"
         A name, or a class of torch.optim.
     lr : float, default=0.003

@@ -244,8 +244,8 @@ class BaseRNN(BaseEstimator, ABC):
             default = inspect.signature(type(self)).parameters[name].default
             if getattr(self, name) is not default and getattr(self, name) != default:
                 raise ValueError(
-                    f"{name} must be left at {default!r}, got {getattr(self, name)!r}: it has no effect, since {because}. "
-                    f"{remedy}, or leave {name} as it is."
+                    f"{name} must be left at {default!r}, got {getattr(self, name)!r}: it has no effect, since "
+                    f"{because}. {remedy}, or leave {name} as it is."
                 )
 
     def _network_spec(self, sequences, y, per_step):
@@ -422,8 +422,8 @@ class BaseRNN(BaseEstimator, ABC):
         self._validate_params()
         if self.early_stopping:
             raise ValueError(
-                "partial_fit trains for one epoch on all that it is given and needs early_stopping=False, got True. Call "
-                "fit, or set early_stopping=False."
+                "partial_fit trains for one epoch on all that it is given and needs early_stopping=False, got True. "
+                "Call fit, or set early_stopping=False."
             )
         goes_on = hasattr(self, "net_")
         sequences = self._read_X(X, reset=not goes_on)
