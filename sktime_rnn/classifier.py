@@ -89,8 +89,11 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         Whether sequences are read from their last step to their first; outputs per step keep the order of X.
     initial_state : {"zeros", "learned"}, default="zeros"
         The state before the first step that is read.
-    dropout : float, default=0.2
+    dropout : float, default=0.3
         Share of values set to zero in training: between layers and before the output.
+    input_noise : float, default=0.1
+        In training, standard deviation of Gaussian noise added to standardised values; for text and tokens the
+        probability that a token is read as unknown.
     pooling : {"last", "mean", "max", "attention"}, default="last"
         How the steps of a sequence become one vector; leave it where there is an output per step.
     input : {"sequence", "vector", "grid"}, default="sequence"
@@ -126,13 +129,13 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         back afterwards.
     optimizer : {"adam", "adamw", "sgd", "rmsprop"} or callable, default="adam"
         A name, or a class of torch.optim.
-    lr : float, default=0.003
+    lr : float, default=0.005
         Learning rate.
     lr_schedule : {"auto", "constant", "cosine", "one_cycle"}, default="auto"
         Learning rate over training: "one_cycle" rises for a tenth of it and falls to 0 along half a cosine. "auto" is
         "one_cycle", or nothing where ``callbacks`` holds an LRScheduler.
     max_epochs : int or "auto", default="auto"
-        Number of passes over the data; "auto" is as many as make 1,500 updates, at least 10 and at most 100.
+        Number of passes over the data; "auto" is as many as make 1,500 updates, at least 10 and at most 300.
     batch_size : int, default=32
         Number of sequences in a training batch.
     max_batch_steps : int, default=65536
@@ -226,7 +229,8 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         nonlinearity="tanh",
         go_backwards=False,
         initial_state="zeros",
-        dropout=0.2,
+        dropout=0.3,
+        input_noise=0.1,
         pooling="last",
         input="sequence",
         step_network=None,
@@ -241,7 +245,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         per_step=None,
         network=None,
         optimizer="adam",
-        lr=0.003,
+        lr=0.005,
         lr_schedule="auto",
         max_epochs="auto",
         batch_size=32,
@@ -271,6 +275,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         self.go_backwards = go_backwards
         self.initial_state = initial_state
         self.dropout = dropout
+        self.input_noise = input_noise
         self.pooling = pooling
         self.input = input
         self.step_network = step_network

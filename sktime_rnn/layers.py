@@ -95,6 +95,27 @@ class Dropout(nn.Module):
         return X * kept.div_(1 - self.p)
 
 
+class GaussianNoise(nn.Module):
+    """Add Gaussian noise in training, which keeps a network from leaning on small differences (Bishop 1995).
+
+    Parameters
+    ----------
+    std : float
+        Standard deviation of the noise.
+    """
+
+    def __init__(self, std):
+        super().__init__()
+        self.std = std
+        self.generator = None
+
+    def forward(self, X):
+        """Return X of the same shape, disturbed in training mode."""
+        if not self.training or self.std == 0:
+            return X
+        return torch.empty_like(X).normal_(std=self.std, generator=self.generator).add_(X)
+
+
 class Recurrent(nn.Module):
     """One layer in one direction.
 

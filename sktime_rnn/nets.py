@@ -18,7 +18,7 @@ from sktime_rnn.batching import BatchIterator, SequenceDataset, as_dataset, flat
 from sktime_rnn.heads import CategoricalHead, MultiLabelHead, MultiOutputHead, PointHead
 
 MIN_UPDATES = 1500
-EPOCHS = (10, 100)
+EPOCHS = (10, 300)
 _PREDICT_BATCH = 256
 _PREDICT_STEPS = 1 << 14
 _USER_MODULES = threading.Lock()

@@ -10,10 +10,11 @@ from torch import nn
 from torch.nn.utils import skip_init
 
 from sktime_rnn.attention import AttentionPooling
-from sktime_rnn.layers import Dropout, Stacked
+from sktime_rnn.layers import Dropout, GaussianNoise, Stacked
 
 UNKNOWN = 0
 _UNKNOWN_STRENGTH = 0.25
+_RARE = 30
 
 
 def valid_steps(lengths, n_timesteps):
@@ -35,10 +36,10 @@ def valid_steps(lengths, n_timesteps):
 
 
 class TokenEmbedding(nn.Module):
-    """A vector for each token; in training, rare tokens are now and then read as unknown.
+    """A vector for each token; in training, tokens are now and then read as unknown.
 
-    A token seen n times is replaced by the unknown one with probability 0.25 / (0.25 + n), so that the unknown
-    token's vector is learnt although the training data hold no unknown token.
+    A token seen n times is replaced by the unknown one with probability ``1 - (1 - noise) n / (n + 0.25)``: the unknown
+    token's vector is learnt although the training data hold no unknown token, most often in the place of rare ones.
 
     Parameters
     ----------
@@ -46,6 +47,8 @@ class TokenEmbedding(nn.Module):
         How often each of the V codes was seen in training; code 0 is the unknown token.
     embedding_dim : int
         Length of the vectors.
+    noise : float, default=0.0
+        Probability that is the same for all tokens.
 
     References
     ----------
@@ -53,22 +56,25 @@ class TokenEmbedding(nn.Module):
     representations. TACL 4, 313-327.
     """
 
-    def __init__(self, counts, embedding_dim):
+    def __init__(self, counts, embedding_dim, noise=0.0):
         super().__init__()
         counts = torch.as_tensor(counts, dtype=torch.float32)
         self.embedding = skip_init(nn.Embedding, len(counts), embedding_dim)
-        self.register_buffer("unknown_rate", _UNKNOWN_STRENGTH / (_UNKNOWN_STRENGTH + counts))
+        self.register_buffer("unknown_rate", 1 - (1 - noise) * counts / (counts + _UNKNOWN_STRENGTH))
+        self.register_buffer("initial_scale", counts / (counts + _RARE))
         self.generator = None
 
     def reset_parameters(self, generator=None):
-        """Draw new vectors, of length 1 on average.
+        """Draw new vectors: of variance 1 for frequent tokens, the smaller the rarer a token is.
 
         Parameters
         ----------
         generator : torch.Generator, default=None
             Source of the random numbers.
         """
-        nn.init.normal_(self.embedding.weight, std=self.embedding.embedding_dim**-0.5, generator=generator)
+        nn.init.normal_(self.embedding.weight, generator=generator)
+        with torch.no_grad():
+            self.embedding.weight.mul_(self.initial_scale[:, None])
 
     def forward(self, codes):
         """Return the vectors of the codes, (B, T) -> (B, T, embedding_dim)."""
@@ -126,6 +132,8 @@ class RecurrentNetwork(nn.Module):
         As in :class:`~sktime_rnn.layers.Stacked`.
     dropout : float
         Share of values set to zero in training: between the layers and before the head.
+    input_noise : float
+        In training, standard deviation of the noise added to values, or share of the tokens read as unknown.
     pooling : {"last", "mean", "max", "attention"}
         How the steps become one vector.
     per_step : bool
@@ -151,6 +159,7 @@ class RecurrentNetwork(nn.Module):
         bias=True,
         initial_state="zeros",
         dropout=0.0,
+        input_noise=0.0,
         pooling="last",
         per_step=False,
         step_network=None,
@@ -158,7 +167,8 @@ class RecurrentNetwork(nn.Module):
         embedding_dim=None,
     ):
         super().__init__()
-        self.embedding = None if token_counts is None else TokenEmbedding(token_counts, embedding_dim)
+        self.embedding = None if token_counts is None else TokenEmbedding(token_counts, embedding_dim, input_noise)
+        self.noise = GaussianNoise(input_noise)
         self.step_network = None if step_network is None else StepNetwork(step_network)
         if token_counts is not None:
             input_size = embedding_dim
@@ -199,6 +209,7 @@ class RecurrentNetwork(nn.Module):
     def _vectors(self, X, lengths):
         if self.embedding is not None:
             return self.embedding(X)
+        X = self.noise(X)
         if self.step_network is not None:
             return self.step_network(X, lengths)
         return X.flatten(2)

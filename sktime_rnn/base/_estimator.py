@@ -57,6 +57,7 @@ _OF_RECURRENCE = (
     "go_backwards",
     "initial_state",
     "dropout",
+    "input_noise",
     "pooling",
     "step_network",
     "embedding_dim",
@@ -96,6 +97,7 @@ class BaseRNN(BaseEstimator, ABC):
         "go_backwards": ["boolean"],
         "initial_state": [StrOptions({"zeros", "learned"})],
         "dropout": [Interval(Real, 0, 1, closed="left")],
+        "input_noise": [Interval(Real, 0, None, closed="left")],
         "pooling": [StrOptions({"last", "mean", "max", "attention"})],
         "input": [StrOptions({"sequence", "vector", "grid"})],
         "step_network": [torch.nn.Module, None],
@@ -231,6 +233,11 @@ class BaseRNN(BaseEstimator, ABC):
                 f"lr_schedule={self.lr_schedule!r} and an LRScheduler among callbacks would both set the learning "
                 "rate. Leave lr_schedule at 'auto', or remove the callback."
             )
+        if dataset.X.is_tokens and self.input_noise >= 1:
+            raise ValueError(
+                "input_noise is the share of tokens read as unknown and must be below 1, got "
+                f"{self.input_noise}. Lower it."
+            )
         if dataset.per_step:
             self._refuse_changed(("pooling",), "y holds a target for every step", "Pass one target a sequence")
         if not dataset.X.is_tokens:
@@ -267,6 +274,7 @@ class BaseRNN(BaseEstimator, ABC):
             "bias": self.bias,
             "initial_state": self.initial_state,
             "dropout": self.dropout,
+            "input_noise": self.input_noise,
             "pooling": self.pooling,
             "step_network": self.step_network,
             "input_shape": sequences.step_shape,
