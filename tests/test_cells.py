@@ -9,6 +9,15 @@ from sktime_rnn.cells import CELLS, Cell, ElmanCell, GRUCell, LSTMCell, as_cell,
 BATCH, INPUT, HIDDEN = 3, 4, 5
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Matrices of a few rows: a second thread would only wait."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def generator(global_random_seed):
     return torch.Generator().manual_seed(global_random_seed)
