@@ -244,6 +244,8 @@ class RecurrentNet(NeuralNet):
         """Return the raw rows of a batch: one a sequence, or one a valid step."""
         x = to_tensor({k: v for k, v in x.items() if k != "weight"}, device=self.device)
         rows = x.pop("rows", None)
+        if x["X"].is_floating_point():
+            x["X"] = x["X"].to(next((p.dtype for p in self.module_.parameters()), None))  # float64, unless scaled
         raw = self.module_(**x, **fit_params)
         if rows is None:
             return raw
@@ -305,7 +307,7 @@ class RecurrentNet(NeuralNet):
         return self._through_head("predict", X)
 
     def _through_head(self, method, X):
-        rows = [getattr(self.module_.head, method)(raw) for raw in self.forward_iter(X)]
+        rows = [getattr(self.module_.head, method)(raw.detach()) for raw in self.forward_iter(X)]
         if isinstance(rows[0], list):
             return [torch.cat(parts).cpu().numpy() for parts in zip(*rows, strict=True)]
         return torch.cat(rows).cpu().numpy()
