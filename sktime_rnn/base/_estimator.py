@@ -21,7 +21,7 @@ from sklearn.utils.validation import (
 from skorch.callbacks import ProgressBar
 from skorch.helper import predefined_split
 
-from sktime_rnn.base._reading import listed_columns
+from sktime_rnn.base._reading import check_embeddings, first_frame, listed_columns
 from sktime_rnn.batching import SequenceDataset, step_statistics
 from sktime_rnn.callbacks import (
     SCHEDULES,
@@ -182,13 +182,15 @@ class BaseRNN(BaseEstimator, ABC):
         self._n_listed = listed_columns(X, sequences.lengths)
         self._fitted_on_tokens = sequences.is_tokens
         self._step_shape = sequences.step_shape
+        self._vocabulary = None
         if not table:
             self.n_features_in_ = sequences.n_features
-            _check_feature_names(self, X, reset=True)
+            _check_feature_names(self, first_frame(X), reset=True)
 
     def _check_features(self, X, sequences, table):
-        if not table and hasattr(X, "columns"):
-            _check_feature_names(self, X, reset=False)
+        frame = first_frame(X)
+        if not table and hasattr(frame, "columns"):
+            _check_feature_names(self, frame, reset=False)
         if sequences.is_tokens != self._fitted_on_tokens:
             kinds = ("numbers", "tokens") if self._fitted_on_tokens is False else ("tokens", "numbers")
             raise ValueError(
@@ -205,6 +207,8 @@ class BaseRNN(BaseEstimator, ABC):
 
     def _learn_tokens(self, sequences):
         known = () if self.embeddings is None else tuple(self.embeddings)
+        integers = sequences.values.dtype.kind in "iu"
+        check_embeddings(self.embeddings, Integral if integers else str)
         self._vocabulary = Vocabulary(self.max_tokens, self.min_frequency).fit(sequences, known)
 
     @property
@@ -389,6 +393,8 @@ class BaseRNN(BaseEstimator, ABC):
         if sample_weight is not None:
             weight = _check_sample_weight(sample_weight, np.empty((len(sequences), 1)), ensure_non_negative=True)
         rows = self._row_weights(weight, y, sequences.lengths, per_step)
+        if not reset:
+            self._check_per_step(per_step)
         dataset = SequenceDataset(sequences, np.ascontiguousarray(y), rows, per_step)
         if weight is not None and not weight.all():
             kept = np.flatnonzero(weight)
@@ -462,6 +468,7 @@ class BaseRNN(BaseEstimator, ABC):
             for group in net.optimizer_.param_groups:
                 group["lr"] = self.lr
         self.net_ = net
+        vars(self).pop("validation_scores_", None)
         try:
             net.fit(dataset)
         finally:

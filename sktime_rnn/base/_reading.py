@@ -2,6 +2,7 @@
 
 from numbers import Real
 
+import numpy as np
 from sklearn.utils.validation import _check_y
 
 from sktime_rnn.sequences import are_rows, check_step_targets, is_nested
@@ -11,6 +12,43 @@ def listed_columns(X, lengths):
     """Return the number of columns of a table written as lists of numbers of one length, otherwise None."""
     listed = isinstance(X, list) and isinstance(X[0], list) and isinstance(X[0][0], Real)
     return int(lengths[0]) if listed and (lengths == lengths[0]).all() else None
+
+
+def first_frame(X):
+    """Return the first frame of a list of frames, which all have the same columns; anything else as it is."""
+    return X[0] if isinstance(X, list | tuple) and hasattr(X[0], "columns") else X
+
+
+def check_embeddings(embeddings, kind):
+    """Refuse a mapping that has no finite vectors of one length for tokens of a kind.
+
+    Parameters
+    ----------
+    embeddings : mapping from token to vector, or None
+        What the user passed.
+    kind : type
+        Of the tokens in X.
+    """
+    if embeddings is None:
+        return
+    odd = [token for token in embeddings if not isinstance(token, kind)]
+    if odd:
+        raise TypeError(
+            f"embeddings must map tokens of X, which are {kind.__name__}, got {odd[0]!r} ({type(odd[0]).__name__}). "
+            "Convert it."
+        )
+    try:
+        vectors = np.array([embeddings[token] for token in embeddings], dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"embeddings must map every token to numbers, as many for each, but cannot be read: {error}. Give all "
+            "tokens vectors of one length."
+        ) from error
+    if vectors.ndim != 2 or vectors.size == 0 or not np.isfinite(vectors).all():
+        raise ValueError(
+            f"embeddings must map one token or more to vectors of finite numbers, got vectors of shape "
+            f"{vectors.shape[1:]} for {len(vectors)} tokens. Leave out tokens without a vector."
+        )
 
 
 def read_targets(y, X, lengths, per_step, numeric, owner):
