@@ -21,7 +21,7 @@ from sklearn.utils.validation import (
 from skorch.callbacks import ProgressBar
 from skorch.helper import predefined_split
 
-from sktime_rnn.base._reading import check_embeddings, first_frame, listed_columns
+from sktime_rnn.base._reading import first_frame, listed_columns, tokens_with_vectors
 from sktime_rnn.batching import SequenceDataset, step_statistics
 from sktime_rnn.callbacks import (
     SCHEDULES,
@@ -206,9 +206,7 @@ class BaseRNN(BaseEstimator, ABC):
         )
 
     def _learn_tokens(self, sequences):
-        known = () if self.embeddings is None else tuple(self.embeddings)
-        integers = sequences.values.dtype.kind in "iu"
-        check_embeddings(self.embeddings, Integral if integers else str)
+        known = tokens_with_vectors(self.embeddings, Integral if sequences.values.dtype.kind in "iu" else str)
         self._vocabulary = Vocabulary(self.max_tokens, self.min_frequency).fit(sequences, known)
 
     @property

@@ -19,8 +19,8 @@ def first_frame(X):
     return X[0] if isinstance(X, list | tuple) and hasattr(X[0], "columns") else X
 
 
-def check_embeddings(embeddings, kind):
-    """Refuse a mapping that has no finite vectors of one length for tokens of a kind.
+def tokens_with_vectors(embeddings, kind):
+    """Return the tokens of a mapping that has a finite vector, all of one length, for each; refuse any other.
 
     Parameters
     ----------
@@ -28,9 +28,14 @@ def check_embeddings(embeddings, kind):
         What the user passed.
     kind : type
         Of the tokens in X.
+
+    Returns
+    -------
+    tokens : tuple
+        In their order.
     """
     if embeddings is None:
-        return
+        return ()
     odd = [token for token in embeddings if not isinstance(token, kind)]
     if odd:
         raise TypeError(
@@ -49,6 +54,7 @@ def check_embeddings(embeddings, kind):
             f"embeddings must map one token or more to vectors of finite numbers, got vectors of shape "
             f"{vectors.shape[1:]} for {len(vectors)} tokens. Leave out tokens without a vector."
         )
+    return tuple(embeddings)
 
 
 def read_targets(y, X, lengths, per_step, numeric, owner):
