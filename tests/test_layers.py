@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sktime_rnn.cells import Cell, ElmanCell, GRUCell, LSTMCell
-from sktime_rnn.layers import Dropout, Recurrent, Reversal, Stacked, reversal, unroll
+from sktime_rnn.layers import Dropout, GaussianNoise, Recurrent, Reversal, Stacked, reversal, unroll
 
 F, H = 3, 4
 LENGTHS = (5, 1, 8, 3)
@@ -456,6 +456,40 @@ def test_dropout_lies_between_the_layers_alone(global_random_seed, generator):
     assert torch.equal(outputs, upper(stack.dropout(lower(X).contiguous())))
     single = make_stack(GRUCell(), generator, dropout=0.5).train()
     assert torch.equal(single(X, lengths), single.eval()(X, lengths))
+
+
+# -- noise
+
+
+def test_noise_rests_when_not_training():
+    X = torch.ones(4, 5)
+    assert GaussianNoise(0.5).eval()(X) is X
+    assert GaussianNoise(0.0).train()(X) is X
+
+
+@pytest.mark.parametrize("std", [0.1, 2.0])
+def test_noise_has_its_standard_deviation_and_no_mean(std, generator):
+    noise = GaussianNoise(std).train()
+    noise.generator = generator
+    X = torch.full((200, 500), 3.0, requires_grad=True)
+    disturbed = noise(X)
+    assert (disturbed - 3).mean().item() == pytest.approx(0, abs=0.02 * std)
+    assert disturbed.std().item() == pytest.approx(std, rel=0.02)
+    disturbed.sum().backward()
+    assert (X.grad == 1).all()
+    assert (X == 3).all()
+
+
+def test_noise_is_decided_by_its_generator(global_random_seed):
+    noise = GaussianNoise(1.0).train()
+    before = torch.get_rng_state()
+    disturbed = []
+    for seed in (global_random_seed, global_random_seed, 1234):
+        noise.generator = torch.Generator().manual_seed(seed)
+        disturbed.append(noise(torch.ones(10, 10)))
+    assert torch.equal(disturbed[0], disturbed[1])
+    assert not torch.equal(disturbed[0], disturbed[2])
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 # -- random numbers

@@ -251,7 +251,7 @@ def test_later_steps_move_earlier_outputs_of_a_bidirectional_network_alone(bidir
 @pytest.mark.parametrize("cell", [ElmanCell(), LSTMCell(), GRUCell(), Leaky()], ids=["rnn", "lstm", "gru", "leaky"])
 def test_one_seed_decides_all_weights_and_masks(cell, global_random_seed):
     options = {"num_layers": 2, "bidirectional": True, "initial_state": "learned", "pooling": "attention"}
-    options |= {"dropout": 0.5, "token_counts": [0, 5, 2, 9], "embedding_dim": 5}
+    options |= {"dropout": 0.5, "input_noise": 0.2, "token_counts": [0, 5, 2, 9], "embedding_dim": 5}
     codes, lengths = torch.tensor([[1, 2, 3], [3, 1, 0]]), torch.tensor([3, 2])
     before = torch.get_rng_state()
     drawn = []
@@ -299,12 +299,44 @@ def test_dropout_rests_when_not_training(per_step, generator):
     assert torch.equal(thin.eval()(X, lengths), full.eval()(X, lengths))
 
 
+@pytest.mark.parametrize("options", [{}, {"step_network": nn.Identity()}], ids=["values", "step_network"])
+def test_noise_is_added_to_what_is_read(options, global_random_seed, generator):
+    network = make_network(generator, input_noise=0.5, **options).train()
+    _, X, lengths = make_batch(LENGTHS, generator)
+    network.noise.generator = torch.Generator().manual_seed(global_random_seed)
+    out = network(X, lengths)
+    network.noise.generator = torch.Generator().manual_seed(global_random_seed)
+    disturbed = network.noise(X)
+    network.noise.std = 0.0
+    assert torch.equal(out, network(disturbed, lengths))
+    assert not torch.equal(out, network(X, lengths))
+
+
+def test_noise_of_tokens_is_their_rate_of_unknown(generator):
+    options = {"token_counts": [0, 10**9], "embedding_dim": 2, "input_shape": ()}
+    for noise in (0.0, 1.0):
+        network = make_network(generator, input_noise=noise, **options).train()
+        nn.init.normal_(network.embedding.embedding.weight, generator=generator)
+        read = network.embedding(torch.ones(3, 5, dtype=torch.int64))
+        assert (read == network.embedding.embedding.weight[UNKNOWN if noise else 1]).all()
+
+
 # -- tokens
 
 
 def test_rate_of_unknown_tokens():
     embedding = TokenEmbedding([0, 1, 3, 1000], 2)
-    torch.testing.assert_close(embedding.unknown_rate, torch.tensor([1.0, 0.2, 1 / 13, 0.25 / 1000.25]))
+    rates = torch.tensor([1.0, 0.2, 1 / 13, 0.25 / 1000.25])
+    torch.testing.assert_close(embedding.unknown_rate, rates, rtol=1e-3, atol=0)
+    noisy = TokenEmbedding([0, 1, 3, 1000], 2, noise=0.1)
+    torch.testing.assert_close(noisy.unknown_rate, 1 - 0.9 * (1 - rates))  # either, or both at once
+
+
+def test_vectors_of_rare_tokens_start_small(global_random_seed):
+    embedding = TokenEmbedding([0, 1, 30, 10**6], 4000)
+    embedding.reset_parameters(torch.Generator().manual_seed(global_random_seed))
+    std = embedding.embedding.weight.detach().std(1)
+    assert std.tolist() == pytest.approx([0, 1 / 31, 0.5, 1], rel=0.05)
 
 
 def test_rare_tokens_are_read_as_unknown_in_training_alone(generator):
