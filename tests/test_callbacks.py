@@ -205,7 +205,7 @@ def test_validation_does_not_move_the_schedule(sequences, labels):
     history = estimator.fit(sequences, labels).history_
     for i, row in enumerate(history):
         assert ["event_lr" in batch for batch in row["batches"]] == [True] * 4 + [False]  # the last is of validation
-        expected = [0.003 * cosine((i * 36 + j * 9) / 72) for j in range(4)]
+        expected = [estimator.lr * cosine((i * 36 + j * 9) / 72) for j in range(4)]
         np.testing.assert_allclose(rates(history)[4 * i : 4 * i + 4], expected, rtol=1e-12)
 
 
@@ -239,7 +239,7 @@ def test_the_rate_is_back_after_an_early_stop(sequences, labels):
     estimator = RNNClassifier(**SMALL, max_epochs=50, early_stopping=True, n_iter_no_change=1, tol=1.0)
     estimator.fit(sequences, labels)
     assert estimator.n_iter_ == 2  # an accuracy cannot rise by more than 1
-    assert estimator.net_.optimizer_.param_groups[0]["lr"] == 0.003
+    assert estimator.net_.optimizer_.param_groups[0]["lr"] == estimator.lr
 
 
 def test_partial_fit_trains_at_the_given_rate(sequences, labels):
