@@ -464,6 +464,7 @@ ALTERNATIVES = {
     "go_backwards": [(True, {}, "values"), (True, {"bidirectional": True}, "values")],
     "initial_state": [("learned", {}, "values")],
     "dropout": [(0.5, {}, "values"), (0.5, {"num_layers": 2}, "values"), (0.5, {}, "texts")],
+    "input_noise": [(0.3, {}, "values"), (0.3, {}, "texts")],
     "pooling": [("mean", {}, "values"), ("max", {}, "values"), ("attention", {}, "values")],
     "input": [("grid", {}, "array"), ("vector", {}, "values"), ("grid", {}, "texts")],
     "step_network": [(seeded_module(torch.nn.Linear, 2, 3), {}, "values"), (torch.nn.Linear(2, 3), {}, "texts")],
