@@ -60,6 +60,47 @@ def encode(labels, classes):
     return np.searchsorted(classes, labels)
 
 
+def label_weights(class_weight, classes, codes):
+    """Return the weight of every row of labels, the product over its outputs.
+
+    Parameters
+    ----------
+    class_weight : dict, list of dict or "balanced"
+        What the user passed: one dict from label to weight an output; a label without one has the weight 1.
+    classes : list of ndarray
+        The classes of every output.
+    codes : ndarray of shape (n,) or (n, n_outputs)
+        Places of the labels among the classes.
+
+    Returns
+    -------
+    weights : ndarray of shape (n,)
+        All at least 0.
+    """
+    if isinstance(class_weight, str):
+        return compute_sample_weight(class_weight, codes)
+    by_output = [class_weight] if isinstance(class_weight, dict) else class_weight
+    if len(by_output) != len(classes):
+        raise ValueError(
+            f"class_weight must be one dict for each of the {len(classes)} outputs of y, in a list, got "
+            f"{len(by_output)}. Pass as many, or 'balanced'."
+        )
+    weights = np.ones(len(codes))
+    for by_label, known, column in zip(by_output, classes, codes.reshape(len(codes), -1).T, strict=True):
+        known = known.tolist()
+        unknown = [label for label in by_label if label not in known]
+        if unknown and len(by_label) - len(unknown) < len(known):
+            raise ValueError(
+                f"class_weight must name the classes of y, {known}, got {unknown} as well. Correct the name, or name "
+                "all of the classes."
+            )
+        found = np.array([by_label.get(label, 1.0) for label in known], dtype=np.float64)
+        if not (np.isfinite(found) & (found >= 0)).all():
+            raise ValueError(f"class_weight must hold finite weights of at least 0, got {by_label}. Correct them.")
+        weights *= found[column]
+    return weights
+
+
 class RNNClassifier(ClassifierMixin, BaseRNN):
     r"""Recurrent network that labels sequences of any length, or every step of them.
 
@@ -326,6 +367,8 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
             if classes is not None:
                 self.classes_ = self._join_classes(classes)
             self._check_enough_classes()
+        elif classes is not None:
+            self._check_same_classes(self._join_classes(classes))
         return self._codes(y), per_step
 
     def _join_classes(self, classes):
@@ -343,6 +386,15 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
                 "another class as well, or name the classes in partial_fit(..., classes=...)."
             )
 
+    def _check_same_classes(self, classes):
+        pairs = [(classes, self.classes_)] if self._kind != "multioutput" else zip(classes, self.classes_, strict=True)
+        for new, known in pairs:
+            if not np.array_equal(new, known):
+                raise ValueError(
+                    f"classes must be those of the first call, {known.tolist()}, got {new.tolist()}. Leave them out, "
+                    "or fit again."
+                )
+
     def _codes(self, y):
         if self._kind == "categorical":
             return encode(np.ravel(y), self.classes_)
@@ -354,11 +406,8 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         weight = super()._row_weights(weight, y, lengths, per_step)
         if self.class_weight is None:
             return weight
-        by_label = self.class_weight
-        if isinstance(by_label, dict) and self._kind == "categorical":
-            known = self.classes_.tolist()
-            by_label = {known.index(label): w for label, w in by_label.items() if label in known}
-        weights = compute_sample_weight(by_label, y)
+        classes = {"categorical": [self.classes_], "multilabel": [np.arange(2)] * len(self.classes_)}
+        weights = label_weights(self.class_weight, classes.get(self._kind, self.classes_), y)
         return weights if weight is None else weight * weights
 
     def _head_spec(self, y):

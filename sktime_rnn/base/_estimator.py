@@ -394,12 +394,12 @@ class BaseRNN(BaseEstimator, ABC):
         if not reset:
             self._check_per_step(per_step)
         dataset = SequenceDataset(sequences, np.ascontiguousarray(y), rows, per_step)
-        if weight is not None and not weight.all():
-            kept = np.flatnonzero(weight)
-            if len(kept) == 0:
-                raise ValueError("sample_weight must have a weight above 0, got only zeros. Pass positive weights.")
-            dataset = dataset.take(kept)
-        return dataset
+        if rows is None or rows.all():
+            return dataset
+        kept = np.flatnonzero(np.add.reduceat(rows, sequences.offsets[:-1]) if per_step else rows)
+        if len(kept) == 0:
+            raise ValueError("weights must leave a sequence with a weight above 0, got only zeros. Raise one of them.")
+        return dataset.take(kept)
 
     def _row_weights(self, weight, y, lengths, per_step):
         return np.repeat(weight, lengths) if per_step and weight is not None else weight
