@@ -678,6 +678,20 @@ def test_interruption_keeps_what_was_learnt(estimator, X, y, action, at, early_s
         model.partial_fit(X, y)
 
 
+def test_interruption_by_a_handler_of_the_user(estimator, X, y):
+    """A handler in Python has a raise statement of its own, and is no callback that stops training all the same."""
+
+    def handler(number, frame):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            small(estimator, max_epochs=10, callbacks=[Interrupt(send_signal)]).fit(X, y)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_interruption_stops_a_search(estimator, X, y):
     model = small(estimator, max_epochs=10, callbacks=[Interrupt(send_signal)])
     with pytest.raises(KeyboardInterrupt):
