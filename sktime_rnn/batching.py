@@ -90,12 +90,15 @@ class SequenceDataset(Dataset):
         Weight of each row of y.
     per_step : bool, default=False
         Whether the rows of y are steps.
+    groups : ndarray of shape (n_samples,), default=None
+        Sequences that belong together.
     """
 
-    def __init__(self, X, y=None, weight=None, per_step=False):
+    def __init__(self, X, y=None, weight=None, per_step=False, groups=None):
         super().__init__(X, y, length=len(X))
         self.weight = weight
         self.per_step = per_step
+        self.groups = groups
 
     @property
     def n_rows(self):
@@ -117,7 +120,8 @@ class SequenceDataset(Dataset):
         """
         rows = flat_steps(self.X.offsets, indices) if self.per_step else indices
         y, weight = (None if array is None else array[rows] for array in (self.y, self.weight))
-        return SequenceDataset(self.X[indices], y, weight, self.per_step)
+        groups = None if self.groups is None else self.groups[indices]
+        return SequenceDataset(self.X[indices], y, weight, self.per_step, groups)
 
 
 def flat_steps(offsets, indices):
@@ -291,7 +295,7 @@ class BatchIterator:
             yield self.cut(indices)
 
 
-def as_dataset(X, y=None):
+def as_dataset(X, y=None, per_step=False):
     """Return the dataset of what a net was handed directly.
 
     Parameters
@@ -299,7 +303,9 @@ def as_dataset(X, y=None):
     X : Sequences
         Inputs.
     y : ndarray, default=None
-        Targets, one for each sequence.
+        Targets, one for each sequence, or for each step end to end.
+    per_step : bool, default=False
+        Whether the rows of y are steps.
 
     Returns
     -------
@@ -310,4 +316,4 @@ def as_dataset(X, y=None):
         raise TypeError(
             f"X of a net must be a Sequences, got {type(X).__name__}. Pass check_sequences(X), or call the estimator."
         )
-    return SequenceDataset(X, y)
+    return SequenceDataset(X, y, per_step=per_step)

@@ -2,9 +2,12 @@
 
 import copy
 import math
+import warnings
 
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback, LRScheduler
+from tqdm import tqdm
 
 _TINY = 1e-12
 
@@ -161,14 +164,57 @@ class StopWithoutProgress(Callback):
             self.weights_ = None
 
 
-class RefuseDivergence(Callback):
-    """Raise when the training loss is no longer a number, instead of training on."""
+class DivergenceGuard(Callback):
+    """Stop when the loss or a weight is no longer a number, and go back to the weights of the last good epoch.
+
+    Warns with what to change; raises where no epoch was good.
+    """
+
+    def on_train_begin(self, net, **kwargs):
+        """Keep the weights that training goes on from, where there are any."""
+        self.weights_ = copy.deepcopy(net.module_.state_dict()) if len(net.history) else None
 
     def on_epoch_end(self, net, **kwargs):
-        """Look at the epoch's loss."""
+        """Look at the epoch's loss and at the weights."""
         loss = net.history[-1, "train_loss"]
-        if not math.isfinite(loss):
-            raise ValueError(
-                f"training must keep a finite loss, got {loss} in epoch {len(net.history)}. Lower lr (now {net.lr}), "
-                "lower max_grad_norm, or look for extreme values in X and y."
-            )
+        if math.isfinite(loss) and all(bool(p.isfinite().all()) for p in net.module_.parameters()):
+            self.weights_ = copy.deepcopy(net.module_.state_dict())
+            return
+        remedy = f"Lower lr (now {net.lr}), lower max_grad_norm, or look for extreme values in X and y."
+        place = f"epoch {len(net.history)}, where the loss was {loss}"
+        if self.weights_ is None:
+            raise ValueError(f"training must keep a finite loss and finite weights, but lost them in {place}. {remedy}")
+        net.module_.load_state_dict(self.weights_)
+        warnings.warn(
+            f"Training diverged in {place}, and stopped; the weights are those of the last good epoch. {remedy}",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+        raise KeyboardInterrupt
+
+    def on_train_end(self, net, **kwargs):
+        """Let go of the copy."""
+        self.weights_ = None
+
+
+class Progress(Callback):
+    """Show a bar with the loss of the last epoch and the time that is left."""
+
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        """Draw an empty bar."""
+        self.bar_ = tqdm(total=net.max_epochs * len(net.get_dataset(X, y)), unit="sequence", unit_scale=True)
+
+    def on_batch_end(self, net, batch=None, training=False, **kwargs):
+        """Move the bar on."""
+        if training:
+            self.bar_.update(len(batch[0]["lengths"]))
+
+    def on_epoch_end(self, net, **kwargs):
+        """Write the epoch's loss beside the bar."""
+        names = [name for name in ("train_loss", "valid_loss") if name in net.history[-1]]
+        self.bar_.set_postfix({"epoch": len(net.history)} | {name: net.history[-1, name] for name in names})
+
+    def on_train_end(self, net, **kwargs):
+        """Leave the bar as it is."""
+        self.bar_.close()
+        del self.bar_

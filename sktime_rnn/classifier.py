@@ -132,7 +132,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         The state before the first step that is read.
     dropout : float, default=0.3
         Share of values set to zero in training: between layers and before the output.
-    input_noise : float, default=0.1
+    input_noise : float, default=0.2
         In training, standard deviation of Gaussian noise added to standardised values; for text and tokens the
         probability that a token is read as unknown.
     pooling : {"last", "mean", "max", "attention"}, default="last"
@@ -202,14 +202,14 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         Least improvement that counts; used with ``early_stopping=True``.
     device : str, default="auto"
         "cpu", "cuda", "cuda:1", "mps", ...; "auto" is the first of CUDA, MPS and CPU that is there.
-    precision : {"float32", "float64"}, default="float32"
-        Type of weights and activations.
+    precision : {"float32", "bfloat16", "float64"}, default="float32"
+        Type of weights and activations; "bfloat16" is that of activations alone, beside float32 weights.
     callbacks : list, default=None
         skorch callbacks, or (name, callback) pairs. They see codes in place of labels.
     warm_start : bool, default=False
         Whether ``fit`` goes on with the weights of the fit before.
     verbose : int, default=0
-        1 prints a line an epoch, 2 shows a progress bar as well.
+        1 shows a progress bar with the loss and the time that is left, 2 prints a line an epoch as well.
     random_state : int, RandomState or None, default=None
         Seed of weights, shuffling, dropout and validation split. The same seed gives the same model bit by bit on the
         same machine; global generators are not touched.
@@ -271,7 +271,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         go_backwards=False,
         initial_state="zeros",
         dropout=0.3,
-        input_noise=0.1,
+        input_noise=0.2,
         pooling="last",
         input="sequence",
         step_network=None,

@@ -124,6 +124,8 @@ class RecurrentNet(NeuralNet):
         Most steps in a training batch, padding included.
     random_state : int, default=0
         Seed of shuffling and dropout.
+    precision : str, default="float32"
+        "bfloat16" computes layers in that type, while weights and losses keep theirs; other values change nothing.
     iterator_train, iterator_valid : class, default=BatchIterator
         Make batches.
     dataset : class, default=SequenceDataset
@@ -150,6 +152,7 @@ class RecurrentNet(NeuralNet):
         per_step=False,
         max_batch_steps=None,
         random_state=0,
+        precision="float32",
         iterator_train=BatchIterator,
         iterator_valid=BatchIterator,
         dataset=SequenceDataset,
@@ -169,6 +172,7 @@ class RecurrentNet(NeuralNet):
         self.per_step = per_step
         self.max_batch_steps = max_batch_steps
         self.random_state = random_state
+        self.precision = precision
 
     @property
     def _default_callbacks(self):
@@ -201,7 +205,7 @@ class RecurrentNet(NeuralNet):
 
     def get_dataset(self, X, y=None):
         """Return the dataset of sequences and targets; a dataset passes unchanged."""
-        return X if isinstance(X, SequenceDataset) else as_dataset(X, y)
+        return X if isinstance(X, SequenceDataset) else as_dataset(X, y, self.per_step)
 
     def get_iterator(self, dataset, training=False):
         """Return an iterator over batches: shuffled for training, larger and sorted by length otherwise."""
@@ -227,7 +231,7 @@ class RecurrentNet(NeuralNet):
             self.module_.train(training)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
-        """Take one step a batch, and record the loss and how many rows it is the mean of."""
+        """Take one step a batch, and record the loss and the rows, or the weight, that it is the mean of."""
         if iterator is None:
             return
         batch_count = 0
@@ -236,9 +240,16 @@ class RecurrentNet(NeuralNet):
             self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, **fit_params)
             self.history.record_batch(f"{prefix}_loss", step["loss"].item())
-            self.history.record_batch(f"{prefix}_batch_size", len(step["y_pred"]))
+            weight = batch[0].get("weight")
+            size = len(step["y_pred"]) if weight is None else float(weight.sum())
+            self.history.record_batch(f"{prefix}_batch_size", size)
             self.notify("on_batch_end", batch=batch, training=training, **step)
         self.history.record(f"{prefix}_batch_count", batch_count)
+
+    def _autocast(self):
+        if self.precision != "bfloat16":
+            return contextlib.nullcontext()
+        return torch.autocast(torch.device(self.device).type, dtype=torch.bfloat16)
 
     def infer(self, x, **fit_params):
         """Return the raw rows of a batch: one a sequence, or one a valid step."""
@@ -246,7 +257,10 @@ class RecurrentNet(NeuralNet):
         rows = x.pop("rows", None)
         if x["X"].is_floating_point():
             x["X"] = x["X"].to(next((p.dtype for p in self.module_.parameters()), None))  # float64, unless scaled
-        raw = self.module_(**x, **fit_params)
+        with self._autocast():
+            raw = self.module_(**x, **fit_params)
+        if raw.dtype == torch.bfloat16:
+            raw = raw.float()
         if rows is None:
             return raw
         flat = raw.flatten(0, 1)  # (B * T, K)
@@ -277,12 +291,19 @@ class RecurrentNet(NeuralNet):
         self.notify("on_train_end", X=X, y=y)
         return self
 
+    def evaluation_step(self, batch, training=False):
+        """Return the raw rows of a batch, in prediction mode unless ``training``."""
+        with torch.set_grad_enabled(training):
+            self._set_training(training)
+            return self.infer(batch[0])
+
     def forward_iter(self, X, training=False, device="cpu"):
         """Yield the raw rows of all sequences, in their order.
 
         Batches are made by length; rows come back in the order of X, all of them as one tensor.
         """
-        self.check_is_fitted()
+        if not self.initialized_:
+            self.check_is_fitted()
         dataset = self.get_dataset(X)
         if dataset.per_step != self.per_step:
             dataset = SequenceDataset(dataset.X, dataset.y, dataset.weight, self.per_step)

@@ -110,14 +110,14 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         Least improvement that counts; used with ``early_stopping=True``.
     device : str, default="auto"
         "cpu", "cuda", "cuda:1", "mps", ...; "auto" is the first of CUDA, MPS and CPU that is there.
-    precision : {"float32", "float64"}, default="float32"
-        Type of weights and activations.
+    precision : {"float32", "bfloat16", "float64"}, default="float32"
+        Type of weights and activations; "bfloat16" is that of activations alone, beside float32 weights.
     callbacks : list, default=None
         skorch callbacks, or (name, callback) pairs. They see codes in place of labels.
     warm_start : bool, default=False
         Whether ``fit`` goes on with the weights of the fit before.
     verbose : int, default=0
-        1 prints a line an epoch, 2 shows a progress bar as well.
+        1 shows a progress bar with the loss and the time that is left, 2 prints a line an epoch as well.
     random_state : int, RandomState or None, default=None
         Seed of weights, shuffling, dropout and validation split. The same seed gives the same model bit by bit on the
         same machine; global generators are not touched.
@@ -160,6 +160,7 @@ class RNNRegressor(RegressorMixin, BaseRNN):
     True
     """
 
+    _fewest_valid = 2  # R² of one value is not defined
     _parameter_constraints: dict = {
         **BaseRNN._parameter_constraints,
         "loss": [StrOptions(set(POINT_LOSSES))],

@@ -1,7 +1,6 @@
 """BaseRNN: what all recurrent estimators share - parameters, reading data, building and training the net."""
 
 import contextlib
-import copy
 import inspect
 import math
 from abc import ABC, abstractmethod
@@ -10,6 +9,7 @@ from numbers import Integral, Real
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
+from sklearn.model_selection import GroupShuffleSplit
 from sklearn.utils._param_validation import HasMethods, Hidden, Interval, StrOptions
 from sklearn.utils.validation import (
     _check_feature_names,
@@ -18,22 +18,22 @@ from sklearn.utils.validation import (
     check_is_fitted,
     validate_data,
 )
-from skorch.callbacks import ProgressBar
 from skorch.helper import predefined_split
 
-from sktime_rnn.base._reading import first_frame, listed_columns, tokens_with_vectors
+from sktime_rnn.base._building import PRECISIONS, build_module
+from sktime_rnn.base._reading import first_frame, listed_columns, read_groups, tokens_with_vectors
 from sktime_rnn.batching import SequenceDataset, step_statistics
 from sktime_rnn.callbacks import (
     SCHEDULES,
+    DivergenceGuard,
     GradientClipping,
-    RefuseDivergence,
+    Progress,
     Schedule,
     StopWithoutProgress,
     schedules_itself,
 )
-from sktime_rnn.cells import CELLS, Cell, as_cell
+from sktime_rnn.cells import CELLS, Cell
 from sktime_rnn.nets import RecurrentNet, choose_device, is_there, n_epochs, seeded_torch, torch_threads
-from sktime_rnn.networks import CustomNetwork, InputScaling, RecurrentNetwork
 from sktime_rnn.panel import check_target_index, is_panel
 from sktime_rnn.preprocessing import Vocabulary
 from sktime_rnn.sequences import check_sequences, counts_columns
@@ -63,7 +63,6 @@ _OF_RECURRENCE = (
     "embedding_dim",
     "embeddings",
 )
-_PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 
 
 def draw_seed(random_state):
@@ -87,6 +86,7 @@ class BaseRNN(BaseEstimator, ABC):
     State after fit: ``net_`` (the skorch net), ``_spec`` (plain values from which the network is built again).
     """
 
+    _fewest_valid = 1  # sequences that early stopping can validate on
     _parameter_constraints: dict = {
         "cell": [StrOptions(set(CELLS)), Cell, type],
         "hidden_size": [Interval(Integral, 1, None, closed="left")],
@@ -126,7 +126,7 @@ class BaseRNN(BaseEstimator, ABC):
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "device": [str, Hidden(torch.device)],
-        "precision": [StrOptions(set(_PRECISIONS))],
+        "precision": [StrOptions(set(PRECISIONS))],
         "callbacks": [list, None],
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
@@ -302,25 +302,7 @@ class BaseRNN(BaseEstimator, ABC):
 
     def _build_module(self, spec):
         """Return the network, its weights not yet drawn."""
-        dtype = _PRECISIONS[spec["precision"]]
-        head = self._head(spec["head"])
-        if spec["network"] is not None:
-            module = CustomNetwork(copy.deepcopy(spec["network"]), head, spec["per_step"])
-        else:
-            options = dict(spec["recurrent"])
-            cell = as_cell(options.pop("cell"), options.pop("nonlinearity"))
-            options["step_network"] = copy.deepcopy(options["step_network"])
-            module = RecurrentNetwork(cell, head, per_step=spec["per_step"], **options)
-        module.scaling = None
-        double = {name: buffer for name, buffer in module.named_buffers() if buffer.dtype == torch.float64}
-        module.to(dtype)
-        if dtype != torch.float64:
-            for name, buffer in double.items():
-                owner, _, leaf = name.rpartition(".")
-                module.get_submodule(owner).register_buffer(leaf, buffer)
-        if spec["scaling"] is not None:
-            module.scaling = InputScaling(dtype=dtype, **spec["scaling"])
-        return module
+        return build_module(spec, self._head(spec["head"]))
 
     def _make_net(self, module, max_epochs, callbacks, train_split=None, device=None):
         """Return an initialised net around a module, with this estimator's training parameters."""
@@ -340,7 +322,8 @@ class BaseRNN(BaseEstimator, ABC):
             random_state=self._seed,
             callbacks=callbacks,
             train_split=train_split,
-            verbose=int(self.verbose),
+            precision=self._spec["precision"],
+            verbose=max(0, int(self.verbose) - 1),
             device=device,
             warm_start=True,
             **options,
@@ -382,7 +365,7 @@ class BaseRNN(BaseEstimator, ABC):
 
     # --- training ----------------------------------------------------------------------------------------------------
 
-    def _dataset(self, X, sequences, y, sample_weight, reset, classes=None):
+    def _dataset(self, X, sequences, y, sample_weight, reset, classes=None, groups=None):
         """Return the dataset to train on; sequences of weight 0 are left out."""
         if is_panel(X):
             check_target_index(y, X.index.unique(level=0))
@@ -393,7 +376,9 @@ class BaseRNN(BaseEstimator, ABC):
         rows = self._row_weights(weight, y, sequences.lengths, per_step)
         if not reset:
             self._check_per_step(per_step)
-        dataset = SequenceDataset(sequences, np.ascontiguousarray(y), rows, per_step)
+        if groups is not None:
+            groups = read_groups(groups, len(sequences), self.early_stopping)
+        dataset = SequenceDataset(sequences, np.ascontiguousarray(y), rows, per_step, groups)
         if rows is None or rows.all():
             return dataset
         kept = np.flatnonzero(np.add.reduceat(rows, sequences.offsets[:-1]) if per_step else rows)
@@ -404,7 +389,7 @@ class BaseRNN(BaseEstimator, ABC):
     def _row_weights(self, weight, y, lengths, per_step):
         return np.repeat(weight, lengths) if per_step and weight is not None else weight
 
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, groups=None):
         """Fit the network.
 
         Parameters
@@ -416,6 +401,8 @@ class BaseRNN(BaseEstimator, ABC):
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each sequence.
+        groups : array-like of shape (n_samples,), default=None
+            With ``early_stopping=True``, no group has sequences both in the training and in the validation part.
 
         Returns
         -------
@@ -425,7 +412,7 @@ class BaseRNN(BaseEstimator, ABC):
         self._validate_params()
         goes_on = self.warm_start and hasattr(self, "net_")
         sequences = self._read_X(X, reset=not goes_on)
-        dataset = self._dataset(X, sequences, y, sample_weight, reset=not goes_on)
+        dataset = self._dataset(X, sequences, y, sample_weight, reset=not goes_on, groups=groups)
         self._check_combinations(dataset)
         self._train(sequences, dataset, goes_on)
         return self
@@ -476,7 +463,8 @@ class BaseRNN(BaseEstimator, ABC):
     def _user_modules_seeded(self):
         if self.network is None and self.step_network is None:
             return contextlib.nullcontext()
-        return seeded_torch(self._seed)
+        n_trained = len(self.net_.history) if hasattr(self, "net_") else 0
+        return seeded_torch(self._seed + n_trained)
 
     def _choose_threads(self):
         """One thread for small networks: more of them wait for each other longer than they work."""
@@ -484,16 +472,26 @@ class BaseRNN(BaseEstimator, ABC):
 
     def _split(self, dataset):
         """Return training and validation part of the dataset."""
-        n_valid = math.ceil(self.validation_fraction * len(dataset))
-        n_train = len(dataset) - n_valid
-        if min(n_train, n_valid) < 1:
+        n_valid = max(self._fewest_valid, math.ceil(self.validation_fraction * len(dataset)))
+        if n_valid >= len(dataset):
             raise ValueError(
-                f"early_stopping=True needs at least one sequence to train and one to validate on, got {len(dataset)} "
-                f"in all with validation_fraction={self.validation_fraction}. Pass more sequences, or set "
-                "early_stopping=False."
+                f"early_stopping=True needs at least one sequence to train and {self._fewest_valid} to validate on, "
+                f"got {len(dataset)} in all with validation_fraction={self.validation_fraction}. Pass more sequences, "
+                "or set early_stopping=False."
             )
-        train, valid = self._split_indices(dataset, n_valid)
+        if dataset.groups is None:
+            train, valid = self._split_indices(dataset, n_valid)
+        else:
+            train, valid = self._split_groups(dataset)
         return dataset.take(np.sort(train)), dataset.take(np.sort(valid))
+
+    def _split_groups(self, dataset):
+        if len(np.unique(dataset.groups)) < 2:
+            raise ValueError(
+                "groups must hold at least two groups to validate on one of them, got one. Leave groups out."
+            )
+        splitter = GroupShuffleSplit(1, test_size=self.validation_fraction, random_state=self._seed % 2**32)
+        return next(splitter.split(np.empty(len(dataset)), groups=dataset.groups))
 
     def _split_indices(self, dataset, n_valid):
         order = np.random.default_rng(self._seed).permutation(len(dataset))
@@ -509,17 +507,17 @@ class BaseRNN(BaseEstimator, ABC):
 
     def _callbacks(self, stopping, one_epoch):
         callbacks = [
-            ("clipping", GradientClipping(self.max_grad_value, self.normalize_grad, self.max_grad_norm)),
-            ("divergence", RefuseDivergence()),
+            ("rnn_clipping", GradientClipping(self.max_grad_value, self.normalize_grad, self.max_grad_norm)),
         ]
         if not one_epoch and not schedules_itself(self.callbacks):
             name = "one_cycle" if self.lr_schedule == "auto" else self.lr_schedule
-            callbacks.append(("schedule", Schedule(SCHEDULES[name])))
+            callbacks.append(("rnn_schedule", Schedule(SCHEDULES[name])))
+        if self.verbose:
+            callbacks.append(("rnn_progress", Progress()))
+        callbacks += self.callbacks or ()
         if stopping is not None:
-            callbacks.append(("stopping", stopping))
-        if self.verbose > 1:
-            callbacks.append(("progress", ProgressBar()))
-        return callbacks + list(self.callbacks or ())
+            callbacks.append(("rnn_stopping", stopping))
+        return [*callbacks, ("rnn_divergence", DivergenceGuard())]
 
     # --- what a fitted estimator offers ------------------------------------------------------------------------------
 
@@ -537,8 +535,8 @@ class BaseRNN(BaseEstimator, ABC):
 
     @property
     def n_iter_(self):
-        """Number of epochs trained."""
-        return len(self.history_)
+        """Number of epochs trained to their end."""
+        return len(self.loss_curve_)
 
     @property
     def loss_curve_(self):
@@ -547,7 +545,8 @@ class BaseRNN(BaseEstimator, ABC):
 
     def _raw(self, X):
         """Return X as Sequences and the network's raw rows for it."""
-        check_is_fitted(self, "net_")
+        if not hasattr(self, "net_"):  # check_is_fitted builds tags first, which costs as much as a short predict
+            check_is_fitted(self, "net_")
         sequences = self._read_X(X, reset=False)
         with torch_threads(self.n_threads_):
             (raw,) = self.net_.forward_iter(sequences)

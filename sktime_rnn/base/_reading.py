@@ -112,3 +112,34 @@ def read_targets(y, X, lengths, per_step, numeric, owner):
             )
         return check_step_targets(y, lengths).values, True
     return y, False
+
+
+def read_groups(groups, n_samples, early_stopping):
+    """Return groups as an array.
+
+    Parameters
+    ----------
+    groups : array-like of shape (n_samples,)
+        What the user passed.
+    n_samples : int
+        Number of sequences of X.
+    early_stopping : bool
+        Whether there is a validation part, which is all that groups decide.
+
+    Returns
+    -------
+    groups : ndarray of shape (n_samples,)
+        One group a sequence.
+    """
+    if not early_stopping:
+        raise ValueError(
+            "groups decide which sequences early stopping validates on and need early_stopping=True, got False. Leave "
+            "groups out, or set early_stopping=True."
+        )
+    groups = np.asarray(groups)
+    if groups.shape != (n_samples,):
+        raise ValueError(
+            f"groups must hold one group for each of the {n_samples} sequences of X, got shape {groups.shape}. Pass as "
+            "many."
+        )
+    return groups

@@ -1,0 +1,48 @@
+"""A network from plain values, and the modules that the user passed."""
+
+import copy
+
+import torch
+
+from sktime_rnn.cells import as_cell
+from sktime_rnn.networks import CustomNetwork, InputScaling, RecurrentNetwork
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
+
+
+def build_module(spec, head):
+    """Return a network, its weights not yet drawn.
+
+    Parameters
+    ----------
+    spec : dict
+        ``precision``, ``per_step``, ``scaling`` (None for tokens), ``network`` (the user's, or None) and ``recurrent``,
+        the arguments of :class:`~sktime_rnn.networks.RecurrentNetwork`.
+    head : Head
+        What comes out.
+
+    Returns
+    -------
+    module : torch.nn.Module
+        In the precision asked for; constants stay in float64.
+    """
+    dtype = PRECISIONS[spec["precision"]]
+    if spec["network"] is not None:
+        module = CustomNetwork(copy.deepcopy(spec["network"]), head, spec["per_step"])
+    else:
+        options = dict(spec["recurrent"])
+        cell = as_cell(options.pop("cell"), options.pop("nonlinearity"))
+        options["step_network"] = copy.deepcopy(options["step_network"])
+        module = RecurrentNetwork(cell, head, per_step=spec["per_step"], **options)
+    _cast(module, dtype)
+    module.scaling = None if spec["scaling"] is None else InputScaling(dtype=dtype, **spec["scaling"])
+    return module
+
+
+def _cast(module, dtype):
+    """Cast a module, but not its float64 constants."""
+    constants = {name: buffer for name, buffer in module.named_buffers() if buffer.dtype == torch.float64}
+    module.to(dtype)
+    for name, buffer in constants.items():
+        owner, _, leaf = name.rpartition(".")
+        module.get_submodule(owner).register_buffer(leaf, buffer)
