@@ -45,6 +45,7 @@ from skorch.callbacks import (
 
 from sktime_rnn import RNNClassifier, RNNRegressor, Sequences, TimeDistributed, check_sequences
 from sktime_rnn.cells import Cell, ElmanCell, GRUCell, LSTMCell
+from sktime_rnn.nets import is_there
 
 
 @pytest.fixture(params=[RNNClassifier, RNNRegressor], ids=lambda kind: kind.__name__)
@@ -592,6 +593,17 @@ def test_float64(estimator, X, y):
     assert outputs(small(estimator).fit(X, y), X).dtype == np.float64
 
 
+def test_model_of_a_device_that_is_not_there(estimator, X, y):
+    """A pickle made where there was one is read, and goes on, where there is none."""
+    fitted = small(estimator).fit(X, y)
+    expected = outputs(fitted, X)
+    fitted.device = next(kind for kind in ("mps", "xpu", "cuda") if not is_there(kind))
+    other = pickle.loads(pickle.dumps(fitted))
+    assert_close(outputs(other, X), expected)
+    assert other.device == fitted.device
+    other.set_params(device="auto").partial_fit(X, y)
+
+
 # -- early stopping
 
 
@@ -836,6 +848,17 @@ def test_own_network_beside_parameters_of_the_recurrent_one(estimator, X, y, par
 def test_pooling_beside_targets_per_step(estimator, X):
     with pytest.raises(ValueError, match="pooling must be left at 'last', got 'mean': it has no effect"):
         small(estimator, pooling="mean").fit(X, make_step_targets(estimator, X))
+
+
+def test_own_network_beside_a_schedule_of_skorch(estimator, X, y):
+    schedule = ("lr", LRScheduler("StepLR", step_size=1, gamma=0.1))
+    fitted = small(estimator, network=own_network(estimator), callbacks=[schedule], lr=0.1).fit(X, y)
+    assert fitted.history_[:, "event_lr"] == pytest.approx([0.1, 0.01, 0.001])
+
+
+def test_unknown_cell_is_answered_with_the_known_ones(estimator, X, y):
+    with pytest.raises(ValueError, match="The 'cell' parameter of .* 'gru'"):
+        small(estimator, cell="lsmt").fit(X, y)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("lstm", LSTMCell), ("gru", GRUCell), ("rnn", ElmanCell)])
