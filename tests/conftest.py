@@ -7,8 +7,8 @@ os.environ.setdefault("MPLBACKEND", "Agg")  # figures are drawn, never shown
 import pytest
 import torch
 
-# Two threads at most: the tests' models are small, and more threads would only wait for each other.
-torch.set_num_threads(min(2, os.cpu_count() or 1))
+# The tests' models are small: more threads would only wait for each other.
+torch.set_num_threads(1)
 
 
 @pytest.fixture

@@ -7,14 +7,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback, EpochTimer, LRScheduler
 from skorch.history import History
 
 from sktime_rnn import RNNClassifier, RNNRegressor
 from sktime_rnn.callbacks import (
     SCHEDULES,
+    DivergenceGuard,
     GradientClipping,
-    RefuseDivergence,
     Schedule,
     StopWithoutProgress,
     cosine,
@@ -367,25 +368,61 @@ def test_stopping_can_be_pickled_between_trainings():
 # --- divergence ---
 
 
+def guarded(losses, spoil=None):
+    """Train a layer for some epochs under the guard; the weight is the number of the epoch, or what spoils it."""
+    module = torch.nn.Linear(1, 1, bias=False)
+    net = SimpleNamespace(history=History(), lr=3.0, module_=module)
+    guard = DivergenceGuard()
+    guard.on_train_begin(net)
+    for epoch, loss in enumerate(losses, start=1):
+        with torch.no_grad():
+            module.weight.fill_(spoil if epoch == len(losses) and spoil is not None else epoch)
+        net.history.new_epoch()
+        net.history.record("train_loss", loss)
+        guard.on_epoch_end(net)
+    return module.weight.item()
+
+
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
-def test_a_loss_that_is_no_number_is_refused(loss):
-    net = SimpleNamespace(history=History(), lr=3.0)
-    net.history.new_epoch()
-    net.history.record("train_loss", loss)
-    with pytest.raises(ValueError, match=rf"finite loss, got {loss} in epoch 1\. Lower lr \(now 3\.0\)"):
-        RefuseDivergence().on_epoch_end(net)
+def test_divergence_before_any_good_epoch_is_refused(loss):
+    with pytest.raises(ValueError, match=rf"lost them in epoch 1, where the loss was {loss}\. Lower lr \(now 3\.0\)"):
+        guarded([loss])
 
 
-def test_a_finite_loss_passes():
-    net = SimpleNamespace(history=History(), lr=3.0)
-    net.history.new_epoch()
-    net.history.record("train_loss", 1e30)
-    RefuseDivergence().on_epoch_end(net)
+@pytest.mark.parametrize(
+    ("losses", "spoil"), [([1.0, math.nan], None), ([1.0, math.inf], None), ([1.0, 1.0], math.nan)]
+)
+def test_divergence_stops_training_with_a_warning(losses, spoil):
+    stopped = pytest.raises(KeyboardInterrupt)
+    with pytest.warns(ConvergenceWarning, match=r"diverged in epoch 2, .* Lower lr \(now 3\.0\)"), stopped:
+        guarded(losses, spoil)
+
+
+def test_large_finite_losses_pass():
+    assert guarded([1e30, 1e35]) == 2
+
+
+def test_divergence_goes_back_to_the_last_good_weights(sequences, labels):
+    options = {"optimizer": "sgd", "lr": 1e3, "lr_schedule": "constant", "max_grad_norm": None, "batch_size": 10}
+    estimator = RNNRegressor(**{**SMALL, **options, "max_epochs": 200})
+    with pytest.warns(ConvergenceWarning, match="weights are those of the last good epoch"):
+        estimator.fit(sequences, labels)
+    assert 1 <= estimator.n_iter_ < 200
+    assert np.isfinite(estimator.predict(sequences)).all()
+
+
+def test_divergence_of_training_that_goes_on_keeps_what_was_learnt(sequences, labels):
+    estimator = RNNRegressor(**{**SMALL, "max_epochs": 2}).fit(sequences, labels)
+    before = estimator.predict(sequences)
+    estimator.set_params(warm_start=True, lr=1e30, lr_schedule="constant", max_grad_norm=None)
+    with pytest.warns(ConvergenceWarning, match="diverged in epoch 3"):
+        estimator.fit(sequences, labels)
+    assert np.array_equal(estimator.predict(sequences), before)
 
 
 def test_training_that_diverges_at_once_is_refused(sequences, labels):
     estimator = RNNRegressor(
         **SMALL, optimizer="sgd", lr=1e30, lr_schedule="constant", max_grad_norm=None, batch_size=10, max_epochs=3
     )
-    with pytest.raises(ValueError, match=r"finite loss, got (nan|inf) in epoch 1\. Lower lr \(now 1e\+30\)"):
+    with pytest.raises(ValueError, match=r"lost them in epoch 1, where the loss was .*\. Lower lr \(now 1e\+30\)"):
         estimator.fit(sequences, labels)

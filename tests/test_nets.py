@@ -371,21 +371,55 @@ def test_frozen_weights_stay_frozen(X):
 
 
 def test_printing_of_the_log(X, capsys):
-    RNNClassifier(**SMALL, max_epochs=2, early_stopping=True, verbose=1).fit(X, np.arange(len(X)) % 2)
+    RNNClassifier(**SMALL, max_epochs=2, early_stopping=True, verbose=2).fit(X, np.arange(len(X)) % 2)
     header, _, *rows = capsys.readouterr().out.strip().splitlines()
     assert header.split()[0] == "epoch"
     assert {"train_loss", "valid_loss", "valid_acc", "dur"} < set(header.split())
     assert [int(row.split()[0]) for row in rows] == [1, 2]
 
 
-def test_a_progress_bar_changes_nothing(X, capsys):
+@pytest.mark.parametrize("options", [{"verbose": 1}, {"callbacks": [ProgressBar(detect_notebook=False)]}])
+def test_a_progress_bar_changes_nothing(options, X, capsys):
     y = np.arange(len(X)) % 2
     plain = RNNClassifier(**SMALL, max_epochs=2).fit(X, y)
-    shown = RNNClassifier(**SMALL, max_epochs=2, callbacks=[ProgressBar(detect_notebook=False)]).fit(X, y)
+    assert capsys.readouterr() == ("", "")
+    shown = RNNClassifier(**SMALL, max_epochs=2, **options).fit(X, y)
     out, err = capsys.readouterr()
-    assert "0/2" in err
+    assert "0/" in err
     assert out == ""
     assert same_weights(plain.module_.state_dict(), shown.module_.state_dict())
+
+
+def test_validation_keeps_groups_together(X):
+    groups = np.arange(len(X)) // 4
+    y = np.arange(len(X)) % 2
+    estimator = RNNClassifier(**SMALL, max_epochs=2, early_stopping=True, validation_fraction=0.3)
+    seen = Recorder()
+    estimator.set_params(callbacks=[seen]).fit(X, y, groups=groups)
+    train, valid = (set(part.groups) for part in (seen.train_, seen.valid_))
+    assert train.isdisjoint(valid)
+    assert train | valid == set(groups)
+
+
+def test_groups_without_a_validation_part_are_refused(X):
+    with pytest.raises(ValueError, match=r"groups .* need early_stopping=True, got False"):
+        RNNClassifier(**SMALL).fit(X, np.arange(len(X)) % 2, groups=np.arange(len(X)))
+
+
+@pytest.mark.parametrize("groups", [[0, 1], "abc"])
+def test_groups_of_another_length_are_refused(groups, X):
+    with pytest.raises(ValueError, match=rf"one group for each of the {len(X)} sequences"):
+        RNNClassifier(**SMALL, early_stopping=True).fit(X, np.arange(len(X)) % 2, groups=groups)
+
+
+def test_layers_can_compute_in_bfloat16(X):
+    y = np.arange(len(X)) % 2
+    full, half = (RNNClassifier(**SMALL, precision=name).fit(X, y) for name in ("float32", "bfloat16"))
+    assert {p.dtype for p in half.module_.parameters()} == {torch.float32}
+    proba = half.predict_proba(X)
+    assert proba.dtype == np.float64
+    assert not np.array_equal(proba, full.predict_proba(X))
+    np.testing.assert_allclose(proba, full.predict_proba(X), atol=0.1)
 
 
 def test_callbacks_are_taken_as_skorch_takes_them(X):
