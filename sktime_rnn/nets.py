@@ -125,7 +125,7 @@ class RecurrentNet(NeuralNet):
     random_state : int, default=0
         Seed of shuffling and dropout.
     precision : str, default="float32"
-        "bfloat16" computes layers in that type, while weights and losses keep theirs; other values change nothing.
+        Type of the weights; "bfloat16" computes layers in that type, beside float32 weights and losses.
     iterator_train, iterator_valid : class, default=BatchIterator
         Make batches.
     dataset : class, default=SequenceDataset
@@ -255,8 +255,8 @@ class RecurrentNet(NeuralNet):
         """Return the raw rows of a batch: one a sequence, or one a valid step."""
         x = to_tensor({k: v for k, v in x.items() if k != "weight"}, device=self.device)
         rows = x.pop("rows", None)
-        if x["X"].is_floating_point():
-            x["X"] = x["X"].to(next((p.dtype for p in self.module_.parameters()), None))  # float64, unless scaled
+        if x["X"].dtype == torch.float64 and self.precision != "float64":  # what no scaling has cast
+            x["X"] = x["X"].to(next((p.dtype for p in self.module_.parameters()), None))
         with self._autocast():
             raw = self.module_(**x, **fit_params)
         if raw.dtype == torch.bfloat16:

@@ -495,7 +495,7 @@ ALTERNATIVES = {
     "n_iter_no_change": [(1, STOPPING, "values")],
     "tol": [(1e9, {**STOPPING, "lr": 0.02, "validation_fraction": 0.3}, "learnable")],
     "device": [("nowhere", {}, "values")],
-    "precision": [("float64", {}, "values")],
+    "precision": [("float64", {}, "values"), ("bfloat16", {}, "values")],
     "callbacks": [([HalveWeights()], {}, "values"), ([("halving", HalveWeights())], {}, "values")],
     "warm_start": [(True, {}, "values")],
     "verbose": [(1, {}, "values"), (2, {}, "values")],
