@@ -1,6 +1,5 @@
 """What happens during training, one small class for each: clipping, schedules, stopping."""
 
-import copy
 import math
 import warnings
 
@@ -25,6 +24,11 @@ def one_cycle(progress, warm_up=0.1):
 
 
 SCHEDULES = {"constant": lambda progress: 1.0, "cosine": cosine, "one_cycle": one_cycle}
+
+
+def copy_weights(module):
+    """Return a copy of a module's weights and constants, by name."""
+    return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
 
 
 class GradientClipping(Callback):
@@ -149,7 +153,7 @@ class StopWithoutProgress(Callback):
         self.scores_.append(score)
         if score > self.highest_:
             self.highest_ = score
-            self.weights_ = copy.deepcopy(net.module_.state_dict())
+            self.weights_ = copy_weights(net.module_)
         if score > self.best_ + self.tol:
             self.best_, self.misses_ = score, 0
             return
@@ -172,13 +176,13 @@ class DivergenceGuard(Callback):
 
     def on_train_begin(self, net, **kwargs):
         """Keep the weights that training goes on from, where there are any."""
-        self.weights_ = copy.deepcopy(net.module_.state_dict()) if len(net.history) else None
+        self.weights_ = copy_weights(net.module_) if len(net.history) else None
 
     def on_epoch_end(self, net, **kwargs):
         """Look at the epoch's loss and at the weights."""
         loss = net.history[-1, "train_loss"]
         if math.isfinite(loss) and all(bool(p.isfinite().all()) for p in net.module_.parameters()):
-            self.weights_ = copy.deepcopy(net.module_.state_dict())
+            self.weights_ = copy_weights(net.module_)
             return
         remedy = f"Lower lr (now {net.lr}), lower max_grad_norm, or look for extreme values in X and y."
         place = f"epoch {len(net.history)}, where the loss was {loss}"

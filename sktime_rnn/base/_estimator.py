@@ -249,8 +249,9 @@ class BaseRNN(BaseEstimator, ABC):
 
     def _refuse_changed(self, names, because, remedy):
         """Refuse parameters that were set although they can have no effect."""
+        parameters = inspect.signature(type(self)).parameters
         for name in names:
-            default = inspect.signature(type(self)).parameters[name].default
+            default = parameters[name].default
             if getattr(self, name) is not default and getattr(self, name) != default:
                 raise ValueError(
                     f"{name} must be left at {default!r}, got {getattr(self, name)!r}: it has no effect, since "
