@@ -18,6 +18,7 @@ from sktime_rnn.batching import BatchIterator, SequenceDataset, as_dataset, flat
 from sktime_rnn.heads import CategoricalHead, MultiLabelHead, MultiOutputHead, PointHead
 
 MIN_UPDATES = 1500
+MAX_STEPS = 4_000_000
 EPOCHS = (10, 300)
 _PREDICT_BATCH = 256
 _PREDICT_STEPS = 1 << 14
@@ -52,12 +53,26 @@ def seeded_torch(seed):
                 torch.cuda.set_rng_state_all(cuda)
 
 
-def n_epochs(max_epochs, n_batches):
-    """Return the number of epochs; "auto" makes small data train for a minimum number of updates."""
+def n_epochs(max_epochs, n_batches, n_steps):
+    """Return the number of epochs; "auto" makes small data train for a number of updates, within a number of steps.
+
+    Parameters
+    ----------
+    max_epochs : int or "auto"
+        What the user asked for.
+    n_batches, n_steps : int
+        Batches, and time steps, of one epoch.
+
+    Returns
+    -------
+    epochs : int
+        At least ``EPOCHS[0]`` and at most ``EPOCHS[1]`` for "auto".
+    """
     if max_epochs != "auto":
         return max_epochs
     fewest, most = EPOCHS
-    return min(most, max(fewest, math.ceil(MIN_UPDATES / n_batches)))
+    wanted = min(math.ceil(MIN_UPDATES / n_batches), MAX_STEPS // n_steps)
+    return min(most, max(fewest, wanted))
 
 
 @contextlib.contextmanager

@@ -447,7 +447,8 @@ class BaseRNN(BaseEstimator, ABC):
             dataset, valid = self._split(dataset)
             split = predefined_split(valid)
             stopping = self._stopping(module.head)
-        epochs = 1 if one_epoch else n_epochs(self.max_epochs, math.ceil(len(dataset) / self.batch_size))
+        n_batches = math.ceil(len(dataset) / self.batch_size)
+        epochs = 1 if one_epoch else n_epochs(self.max_epochs, n_batches, len(dataset.X.values))
         net = self._make_net(module, epochs, self._callbacks(stopping, one_epoch), split)
         if goes_on:
             restore_net(net, state)
@@ -464,8 +465,7 @@ class BaseRNN(BaseEstimator, ABC):
     def _user_modules_seeded(self):
         if self.network is None and self.step_network is None:
             return contextlib.nullcontext()
-        n_trained = len(self.net_.history) if hasattr(self, "net_") else 0
-        return seeded_torch(self._seed + n_trained)
+        return seeded_torch(self._seed + (len(self.net_.history) if hasattr(self, "net_") else 0))
 
     def _choose_threads(self):
         """One thread for small networks: more of them wait for each other longer than they work."""
