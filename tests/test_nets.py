@@ -34,6 +34,7 @@ from sktime_rnn.cells import LSTMCell
 from sktime_rnn.heads import CategoricalHead, MultiLabelHead, MultiOutputHead, PointHead
 from sktime_rnn.nets import (
     EPOCHS,
+    MAX_STEPS,
     MIN_UPDATES,
     RecurrentNet,
     choose_device,
@@ -790,12 +791,13 @@ def test_seeded_torch_puts_the_generator_back():
 
 def test_number_of_epochs():
     fewest, most = EPOCHS
-    assert n_epochs(7, 1) == 7
-    assert n_epochs("auto", 1) == most
-    assert n_epochs("auto", MIN_UPDATES) == fewest
+    assert n_epochs(7, 1, 1) == 7
+    assert n_epochs("auto", 1, 1) == most
+    assert n_epochs("auto", MIN_UPDATES, 1) == fewest
+    assert n_epochs("auto", 1, MAX_STEPS) == fewest
     between = MIN_UPDATES // 37
-    assert n_epochs("auto", between) == math.ceil(MIN_UPDATES / between)
-    assert n_epochs("auto", between) * between >= MIN_UPDATES
+    assert n_epochs("auto", between, 1) == math.ceil(MIN_UPDATES / between)
+    assert n_epochs("auto", between, 1) * between >= MIN_UPDATES
 
 
 def test_choice_of_the_device():
