@@ -857,7 +857,7 @@ def test_own_network_beside_a_schedule_of_skorch(estimator, X, y):
 
 
 def test_unknown_cell_is_answered_with_the_known_ones(estimator, X, y):
-    with pytest.raises(ValueError, match="The 'cell' parameter of .* 'gru'"):
+    with pytest.raises(ValueError, match="The 'cell' parameter of .*'gru'"):
         small(estimator, cell="lsmt").fit(X, y)
 
 
