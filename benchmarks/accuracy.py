@@ -120,9 +120,7 @@ ROWS = [
         "logistic regression on statistics 98.65, ResNet 99.2",
     ),
     Row("spoken_digits", sets.load_spoken_digits, accuracy, 99.0, "logistic regression on mean and sd 94.0"),
-    Row(
-        "watch_exercises", sets.load_watch_exercises, accuracy, 90.0, "logistic regression on statistics 85.7"
-    ),
+    Row("watch_exercises", sets.load_watch_exercises, accuracy, 90.0, "logistic regression on statistics 85.7"),
     Row("names", sets.load_names, accuracy, 82.0, "logistic regression on 1- to 4-grams 81.5"),
     Row(
         "ud_english_ewt",

@@ -29,9 +29,7 @@ class DenseNet(nn.Module):
     def __init__(self, cell, n_features, hidden_size, n_classes, bidirectional=False):
         super().__init__()
         directions = 2 if bidirectional else 1
-        self.layers = nn.ModuleList(
-            CELLS[cell](n_features, hidden_size, batch_first=True) for _ in range(directions)
-        )
+        self.layers = nn.ModuleList(CELLS[cell](n_features, hidden_size, batch_first=True) for _ in range(directions))
         self.head = nn.Linear(directions * hidden_size, n_classes)
 
     def forward(self, X, lengths):

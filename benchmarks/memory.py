@@ -24,9 +24,7 @@ def memory(field):
 
 def many_sequences(n_sequences, n_timesteps, n_features):
     """Make sequences that lie end to end in one array, without holding a second copy of it."""
-    values = np.random.default_rng(0).standard_normal(
-        (n_sequences * n_timesteps, n_features), dtype=np.float32
-    )
+    values = np.random.default_rng(0).standard_normal((n_sequences * n_timesteps, n_features), dtype=np.float32)
     return Sequences(values, np.arange(n_sequences + 1) * n_timesteps)
 
 

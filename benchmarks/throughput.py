@@ -283,12 +283,8 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description="Time the estimators beside loops written by hand.")
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument(
-        "--slow-repeats", type=int, default=1, help="of the loops that pack; 0 leaves them out"
-    )
-    parser.add_argument(
-        "--threads", type=int, default=1, help="of the loops; the estimators choose their own"
-    )
+    parser.add_argument("--slow-repeats", type=int, default=1, help="of the loops that pack; 0 leaves them out")
+    parser.add_argument("--threads", type=int, default=1, help="of the loops; the estimators choose their own")
     parser.add_argument("--n-sequences", type=int, default=2000, help="fewer for a quick look")
     return parser.parse_args()
 
