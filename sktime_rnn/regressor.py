@@ -39,9 +39,9 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         The state before the first step that is read.
     dropout : float, default=0.3
         Share of values set to zero in training: between layers and before the output.
-    input_noise : float, default=0.0
+    input_noise : float or "auto", default=0.0
         In training, standard deviation of Gaussian noise added to standardised values; for text and tokens the
-        probability that a token is read as unknown.
+        probability that a token is read as unknown. "auto" is two thirds of ``dropout``.
     pooling : {"last", "mean", "max", "attention"}, default="last"
         How the steps of a sequence become one vector; leave it where there is an output per step.
     input : {"sequence", "vector", "grid"}, default="sequence"

@@ -37,7 +37,7 @@ def test_scikit_learn(estimator, check):
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=name_of)
 def test_weights_equal_repetition(estimator):
     # one batch, nothing drawn at random and double precision, as scikit-learn asks of MLPClassifier(solver="lbfgs")
-    exact = {"precision": "float64", "batch_size": 1024, "dropout": 0, "input_noise": 0, "max_epochs": 10}
+    exact = {"precision": "float64", "batch_size": 1024, "dropout": 0, "max_epochs": 10}
     check_sample_weight_equivalence_on_dense_data(type(estimator).__name__, clone(estimator).set_params(**exact))
 
 

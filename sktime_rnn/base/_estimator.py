@@ -21,7 +21,7 @@ from sklearn.utils.validation import (
 from skorch.helper import predefined_split
 
 from sktime_rnn.base._building import PRECISIONS, build_module
-from sktime_rnn.base._reading import first_frame, listed_columns, read_groups, tokens_with_vectors
+from sktime_rnn.base._reading import first_frame, listed_columns, read_groups, read_noise, tokens_with_vectors
 from sktime_rnn.batching import SequenceDataset, step_statistics
 from sktime_rnn.callbacks import (
     SCHEDULES,
@@ -97,7 +97,7 @@ class BaseRNN(BaseEstimator, ABC):
         "go_backwards": ["boolean"],
         "initial_state": [StrOptions({"zeros", "learned"})],
         "dropout": [Interval(Real, 0, 1, closed="left")],
-        "input_noise": [Interval(Real, 0, None, closed="left")],
+        "input_noise": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "pooling": [StrOptions({"last", "mean", "max", "attention"})],
         "input": [StrOptions({"sequence", "vector", "grid"})],
         "step_network": [torch.nn.Module, None],
@@ -235,7 +235,7 @@ class BaseRNN(BaseEstimator, ABC):
                 f"lr_schedule={self.lr_schedule!r} and an LRScheduler among callbacks would both set the learning "
                 "rate. Leave lr_schedule at 'auto', or remove the callback."
             )
-        if dataset.X.is_tokens and self.input_noise >= 1:
+        if dataset.X.is_tokens and read_noise(self.input_noise, self.dropout) >= 1:
             raise ValueError(
                 "input_noise is the share of tokens read as unknown and must be below 1, got "
                 f"{self.input_noise}. Lower it."
@@ -277,7 +277,7 @@ class BaseRNN(BaseEstimator, ABC):
             "bias": self.bias,
             "initial_state": self.initial_state,
             "dropout": self.dropout,
-            "input_noise": self.input_noise,
+            "input_noise": read_noise(self.input_noise, self.dropout),
             "pooling": self.pooling,
             "step_network": self.step_network,
             "input_shape": sequences.step_shape,

@@ -143,3 +143,8 @@ def read_groups(groups, n_samples, early_stopping):
             "many."
         )
     return groups
+
+
+def read_noise(input_noise, dropout):
+    """Return the noise on the inputs; "auto" is two thirds of the dropout, so that 0 turns both off."""
+    return 2 * dropout / 3 if input_noise == "auto" else input_noise
