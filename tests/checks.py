@@ -592,7 +592,9 @@ def check_own_network_is_seeded(estimator):
 def check_threads_do_not_disturb_each_other(estimator):
     X = make_sequences(60, lengths=(3, 30))
     y = make_targets(estimator, len(X))
-    models = [small(estimator, random_state=i, **params) for i in range(3) for params in FITS[:2]]
+    network = seeded_module(MeanNetwork, 2, 3 if is_classifier(estimator) else 1, dropout=0.5)
+    settings = ({}, {"cell": "gru", "bidirectional": True}, {"network": network})
+    models = [small(estimator, **{**params, "random_state": seed}) for seed in range(2) for params in settings]
     expected = [outputs(clone(model).fit(X, y), X) for model in models]
     n_threads = torch.get_num_threads()
     found = {}
