@@ -30,7 +30,7 @@ def find_classes(y):
     """
     if y.ndim == 1:
         return "categorical", np.unique(y)
-    if type_of_target(y, input_name="y") == "multilabel-indicator":
+    if type_of_target(y, input_name="y") == "multilabel-indicator" and np.isin(y, (0, 1)).all():
         return "multilabel", np.arange(y.shape[1])
     return "multioutput", [np.unique(column) for column in y.T]
 
@@ -142,7 +142,8 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         cell by cell, row after row.
     step_network : torch.nn.Module, default=None
         Turns steps, ``(n_steps, *step_shape)``, into feature vectors, (n_steps, n_features). It is copied with the
-        weights that it has and trained with the rest.
+        weights that it has and trained with the rest. Steps keep their axes: begin with a permutation for
+        ``Conv2d``, which wants channels first.
     tokenizer : {"char", "word"} or callable, default="char"
         How a text is cut into tokens; a callable maps a str to a list of str.
     tokens : bool, default=False
@@ -228,7 +229,8 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
     loss_curve_ : list of float
         Training loss of every epoch.
     validation_scores_ : list of float
-        Accuracy on the held-out part after every epoch, with ``early_stopping=True``.
+        Accuracy on the held-out part after every epoch, with ``early_stopping=True``; minus the loss where there are
+        several labels or outputs.
     history_ : skorch.history.History
         skorch's record of training.
     net_ : RecurrentNet
@@ -397,9 +399,18 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
                 )
 
     def _codes(self, y):
+        n_outputs = 1 if self._kind == "categorical" else len(self.classes_)
+        if (1 if y.ndim == 1 else y.shape[1]) != n_outputs:
+            raise ValueError(
+                f"y must have {n_outputs} outputs as in fit, got shape {y.shape}. Pass the same outputs, or fit again."
+            )
         if self._kind == "categorical":
             return encode(np.ravel(y), self.classes_)
         if self._kind == "multilabel":
+            if not np.isin(y, (0, 1)).all():
+                raise ValueError(
+                    f"y must hold 0 and 1 as in fit, got {np.setdiff1d(y, (0, 1)).tolist()} as well. Recode it."
+                )
             return y.astype(np.int64)
         return np.stack([encode(*pair) for pair in zip(y.T, self.classes_, strict=True)], axis=1)
 
@@ -421,7 +432,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         return heads[spec["kind"]](spec["size"])
 
     def _monitor(self):
-        return ("valid_loss", -1) if self._kind == "multioutput" else ("valid_acc", 1)
+        return ("valid_acc", 1) if self._kind == "categorical" else ("valid_loss", -1)
 
     def _split_indices(self, dataset, n_valid):
         stratify = not dataset.per_step and dataset.y.ndim == 1
@@ -577,6 +588,10 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
             sample_weight = np.repeat(sample_weight, sequences.lengths)
         if self._kind == "categorical":
             return float(accuracy_score(np.ravel(y), self.classes_[codes], sample_weight=sample_weight))
+        if y.shape != codes.shape:
+            raise ValueError(
+                f"y must have {codes.shape[-1]} outputs as in fit, got shape {y.shape}. Pass the same outputs."
+            )
         return float(np.average((y == self._labels(codes)).all(axis=1), weights=sample_weight))
 
     def __sklearn_tags__(self):

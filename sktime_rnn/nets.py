@@ -28,14 +28,23 @@ _USER_MODULES = threading.Lock()
 def is_there(device):
     """Return whether this machine has the kind of device that a name stands for."""
     kind = torch.device(device).type
-    return kind == "cpu" or getattr(torch, kind).is_available()
+    return kind == "cpu" or (hasattr(torch, kind) and getattr(torch, kind).is_available())
 
 
 def choose_device(device):
     """Return the device that a name stands for; "auto" is CUDA, then MPS, then the CPU."""
-    if device != "auto":
-        return str(torch.device(device))
-    return next(kind for kind in ("cuda", "mps", "cpu") if is_there(kind))
+    if device == "auto":
+        return next(kind for kind in ("cuda", "mps", "cpu") if is_there(kind))
+    try:
+        there = is_there(device)
+    except RuntimeError:
+        there = False
+    if not there:
+        raise ValueError(
+            f"device must be 'auto', 'cpu', 'cuda', 'cuda:1', 'mps' or another that torch knows, got {device!r}, which "
+            "this machine has not. Use 'auto'."
+        )
+    return str(torch.device(device))
 
 
 @contextlib.contextmanager

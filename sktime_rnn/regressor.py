@@ -49,7 +49,8 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         cell by cell, row after row.
     step_network : torch.nn.Module, default=None
         Turns steps, ``(n_steps, *step_shape)``, into feature vectors, (n_steps, n_features). It is copied with the
-        weights that it has and trained with the rest.
+        weights that it has and trained with the rest. Steps keep their axes: begin with a permutation for
+        ``Conv2d``, which wants channels first.
     tokenizer : {"char", "word"} or callable, default="char"
         How a text is cut into tokens; a callable maps a str to a list of str.
     tokens : bool, default=False

@@ -985,3 +985,40 @@ def test_sequences_stay_as_they_are(estimator, X, y):
     small(estimator).fit(sequences, y).predict(sequences)
     assert isinstance(sequences, Sequences)
     np.testing.assert_array_equal(sequences.values, values)
+
+
+# --- training that goes on, and its validation ---
+
+
+@pytest.mark.parametrize("change", [{"hidden_size": 5}, {"cell": "gru"}, {"missing": "mask"}, {"precision": "float64"}])
+def test_training_that_goes_on_refuses_another_network(change):
+    X, y = [np.ones((n % 3 + 1, 2)) for n in range(12)], np.arange(12) % 2
+    model = RNNClassifier(hidden_size=4, max_epochs=1, warm_start=True, random_state=0).fit(X, y)
+    with pytest.raises(ValueError, match=rf"must stay as they were, but \['{next(iter(change))}'\] changed"):
+        model.set_params(**change).fit(X, y)
+
+
+def test_statistics_are_those_of_the_training_part():
+    X, y = [np.full((2, 1), float(n)) for n in range(20)], np.arange(20.0)
+    options = {"hidden_size": 4, "max_epochs": 1, "early_stopping": True, "random_state": 0}
+    model = RNNRegressor(**options, validation_fraction=0.5).fit(X, y, groups=np.arange(20) // 10)
+    assert model.module_.scaling.mean.item() in (4.5, 14.5)
+    assert model.module_.head.loc.item() in (4.5, 14.5)
+
+
+def test_one_group_cannot_be_split():
+    X, y = [np.ones((2, 1))] * 8, np.arange(8.0)
+    with pytest.raises(ValueError, match="got 8 sequences in 1 groups in all with validation_fraction=0.1"):
+        RNNRegressor(early_stopping=True).fit(X, y, groups=np.zeros(8))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_bad_target_is_named_by_its_place(bad):
+    with pytest.raises(ValueError, match=r"Input y contains .*The first is at sample 3 \(counted from 0\)"):
+        RNNRegressor().fit([np.ones((2, 1))] * 5, [0.0, 1.0, 2.0, bad, 4.0])
+
+
+@pytest.mark.parametrize("change", [{"missing": "mask"}, {"standardize": False}])
+def test_parameters_of_values_are_refused_for_text(change):
+    with pytest.raises(ValueError, match=f"{next(iter(change))} must be left at .* since X holds tokens"):
+        RNNClassifier(**change).fit(["ab", "ba"] * 4, [0, 1] * 4)

@@ -19,6 +19,7 @@ from checks import (
     seeded_module,
     small,
 )
+from scipy.sparse import csr_matrix
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.decomposition import PCA
 from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
@@ -682,3 +683,45 @@ def test_own_callbacks_see_the_learning_rate(X, y):
     assert rates == [0.01] * 3
     rates = classifier(lr_schedule="cosine", lr=0.01).fit(X, y).history_[:, "event_lr"]
     assert rates[0] > rates[1] > rates[2]
+
+
+# --- kinds of y that look alike ---
+
+
+def test_two_classes_other_than_0_and_1_are_no_labels():
+    X = [np.full((n % 4 + 2, 1), n % 2, dtype=float) for n in range(24)]
+    y = np.array([[1, 2], [2, 1]] * 12)
+    model = RNNClassifier(hidden_size=8, max_epochs=60, random_state=0).fit(X, y)
+    np.testing.assert_array_equal(model.predict(X), y)
+
+
+@pytest.mark.parametrize(
+    ("later", "match"),
+    [
+        (lambda y: y + 1, r"y must hold 0 and 1 as in fit, got \[2\] as well"),
+        (lambda y: y[:, :2], r"y must have 3 outputs as in fit, got shape \(24, 2\)"),
+    ],
+)
+def test_later_labels_are_those_of_fit(later, match):
+    X = [np.ones((n % 4 + 1, 1)) for n in range(24)]
+    y = np.random.default_rng(0).integers(0, 2, size=(24, 3))
+    model = RNNClassifier(hidden_size=4, max_epochs=1, random_state=0).fit(X, y)
+    with pytest.raises(ValueError, match=match):
+        model.partial_fit(X, later(y))
+
+
+def test_sparse_labels_are_read():
+    X = [np.ones((n % 4 + 1, 1)) for n in range(24)]
+    y = np.random.default_rng(0).integers(0, 2, size=(24, 3))
+    dense, sparse = (
+        RNNClassifier(hidden_size=4, max_epochs=1, random_state=0).fit(X, labels) for labels in (y, csr_matrix(y))
+    )
+    np.testing.assert_array_equal(dense.predict_proba(X), sparse.predict_proba(X))
+
+
+def test_nested_labels_of_other_lengths_name_the_ways_out():
+    X = [np.ones((n % 4 + 4, 1)) for n in range(24)]
+    with pytest.raises(
+        ValueError, match=r"Pass a 2-D array, .* for sets of labels, .*MultiLabelBinarizer"
+    ):
+        RNNClassifier().fit(X, [["a", "b"], ["c"]] * 12)

@@ -46,3 +46,25 @@ def _cast(module, dtype):
     for name, buffer in constants.items():
         owner, _, leaf = name.rpartition(".")
         module.get_submodule(owner).register_buffer(leaf, buffer)
+
+
+def changed_names(old, new):
+    """Return the names of what differs between two specs, but for what is learnt from the data.
+
+    Parameters
+    ----------
+    old, new : dict
+        What :func:`build_module` takes.
+
+    Returns
+    -------
+    names : list of str
+        In the order of the old spec.
+    """
+    old, new = ({**spec, **spec["head"], **spec["recurrent"]} for spec in (old, new))
+    left_out = {"head", "recurrent", "token_counts", "input_shape"}
+    return [
+        {"scaling": "missing"}.get(name, name)
+        for name, value in old.items()
+        if name not in left_out and value is not new[name] and value != new[name]
+    ]

@@ -9,7 +9,6 @@ from numbers import Integral, Real
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.model_selection import GroupShuffleSplit
 from sklearn.utils._param_validation import HasMethods, Hidden, Interval, StrOptions
 from sklearn.utils.validation import (
     _check_feature_names,
@@ -20,8 +19,9 @@ from sklearn.utils.validation import (
 )
 from skorch.helper import predefined_split
 
-from sktime_rnn.base._building import PRECISIONS, build_module
+from sktime_rnn.base._building import PRECISIONS, build_module, changed_names
 from sktime_rnn.base._reading import first_frame, listed_columns, read_groups, read_noise, tokens_with_vectors
+from sktime_rnn.base._splitting import split_validation
 from sktime_rnn.batching import SequenceDataset, step_statistics
 from sktime_rnn.callbacks import (
     SCHEDULES,
@@ -244,6 +244,8 @@ class BaseRNN(BaseEstimator, ABC):
             self._refuse_changed(("pooling",), "y holds a target for every step", "Pass one target a sequence")
         if not dataset.X.is_tokens:
             self._refuse_changed(_OF_TOKENS, "X holds values", "Pass text or tokens as X")
+        else:
+            self._refuse_changed(("missing", "standardize"), "X holds tokens", "Pass values as X")
         if self.network is not None:
             self._refuse_changed(_OF_RECURRENCE, "network takes the place of the recurrent one", "Drop network")
 
@@ -266,6 +268,7 @@ class BaseRNN(BaseEstimator, ABC):
             "precision": self.precision,
             "scaling": None,
             "network": self.network,
+            "standardize": self.standardize,
         }
         recurrent = {
             "cell": self.cell,
@@ -300,6 +303,15 @@ class BaseRNN(BaseEstimator, ABC):
         if self.embedding_dim != "auto":
             return self.embedding_dim
         return 32 if n_tokens <= 256 else 128
+
+    def _refuse_rebuilding(self, sequences, dataset):
+        """Refuse to go on with a network that other parameters were asked of."""
+        changed = changed_names(self._spec, self._network_spec(sequences, dataset.y, dataset.per_step))
+        if changed:
+            raise ValueError(
+                f"training that goes on keeps its network, whose parameters must stay as they were, but {changed} "
+                "changed. Set them back, or fit anew with warm_start=False."
+            )
 
     def _build_module(self, spec):
         """Return the network, its weights not yet drawn."""
@@ -440,13 +452,17 @@ class BaseRNN(BaseEstimator, ABC):
             self._build_and_train(sequences, dataset, goes_on, one_epoch)
 
     def _build_and_train(self, sequences, dataset, goes_on, one_epoch):
-        state = net_state(self.net_) if goes_on else None
-        module = self._build_module(self._spec) if goes_on else self._build(sequences, dataset)
         split, stopping = None, None
         if self.early_stopping and not one_epoch:
-            dataset, valid = self._split(dataset)
+            dataset, valid = split_validation(
+                dataset, self.validation_fraction, self._fewest_valid, self._seed, self._split_indices
+            )
             split = predefined_split(valid)
-            stopping = self._stopping(module.head)
+            stopping = StopWithoutProgress(*self._monitor(), self.n_iter_no_change, self.tol)
+        if goes_on:
+            self._refuse_rebuilding(sequences, dataset)
+        state = net_state(self.net_) if goes_on else None
+        module = self._build_module(self._spec) if goes_on else self._build(sequences, dataset)
         n_batches = math.ceil(len(dataset) / self.batch_size)
         epochs = 1 if one_epoch else n_epochs(self.max_epochs, n_batches, len(dataset.X.values))
         net = self._make_net(module, epochs, self._callbacks(stopping, one_epoch), split)
@@ -471,36 +487,9 @@ class BaseRNN(BaseEstimator, ABC):
         """One thread for small networks: more of them wait for each other longer than they work."""
         return 1 if self.network is None and self.hidden_size <= 256 else min(4, torch.get_num_threads())
 
-    def _split(self, dataset):
-        """Return training and validation part of the dataset."""
-        n_valid = max(self._fewest_valid, math.ceil(self.validation_fraction * len(dataset)))
-        if n_valid >= len(dataset):
-            raise ValueError(
-                f"early_stopping=True needs at least one sequence to train and {self._fewest_valid} to validate on, "
-                f"got {len(dataset)} in all with validation_fraction={self.validation_fraction}. Pass more sequences, "
-                "or set early_stopping=False."
-            )
-        if dataset.groups is None:
-            train, valid = self._split_indices(dataset, n_valid)
-        else:
-            train, valid = self._split_groups(dataset)
-        return dataset.take(np.sort(train)), dataset.take(np.sort(valid))
-
-    def _split_groups(self, dataset):
-        if len(np.unique(dataset.groups)) < 2:
-            raise ValueError(
-                "groups must hold at least two groups to validate on one of them, got one. Leave groups out."
-            )
-        splitter = GroupShuffleSplit(1, test_size=self.validation_fraction, random_state=self._seed % 2**32)
-        return next(splitter.split(np.empty(len(dataset)), groups=dataset.groups))
-
     def _split_indices(self, dataset, n_valid):
         order = np.random.default_rng(self._seed).permutation(len(dataset))
         return order[n_valid:], order[:n_valid]
-
-    def _stopping(self, head):
-        monitor, sign = self._monitor()
-        return StopWithoutProgress(monitor, sign, self.n_iter_no_change, self.tol)
 
     def _monitor(self):
         """Return the column of the history that early stopping watches, and 1 where larger is better."""
@@ -516,9 +505,8 @@ class BaseRNN(BaseEstimator, ABC):
         if self.verbose:
             callbacks.append(("rnn_progress", Progress()))
         callbacks += self.callbacks or ()
-        if stopping is not None:
-            callbacks.append(("rnn_stopping", stopping))
-        return [*callbacks, ("rnn_divergence", DivergenceGuard())]
+        callbacks.append(("rnn_divergence", DivergenceGuard()))
+        return callbacks if stopping is None else [*callbacks, ("rnn_stopping", stopping)]
 
     # --- what a fitted estimator offers ------------------------------------------------------------------------------
 
@@ -594,6 +582,6 @@ class BaseRNN(BaseEstimator, ABC):
         net = state.pop("net_", None)
         super().__setstate__(state)
         if net is not None:
-            device = choose_device("auto" if self.device == "auto" or not is_there(self.device) else self.device)
+            device = choose_device(self.device if self.device != "auto" and is_there(self.device) else "auto")
             self.net_ = self._make_net(self._build_module(self._spec), 1, None, device=device)
             restore_net(self.net_, net)

@@ -3,6 +3,7 @@
 from numbers import Real
 
 import numpy as np
+import pandas as pd
 from sklearn.utils.validation import _check_y
 
 from sktime_rnn.sequences import are_rows, check_step_targets, is_nested
@@ -57,6 +58,20 @@ def tokens_with_vectors(embeddings, kind):
     return tuple(embeddings)
 
 
+def read_matrix(y, numeric, owner):
+    """Return targets of samples as an array; missing and infinite ones are refused with their place."""
+    try:
+        return _check_y(y, multi_output=True, y_numeric=numeric, estimator=owner)
+    except ValueError as error:
+        bad = pd.isna(y) if not numeric else ~np.isfinite(np.asarray(y, dtype=np.float64))
+        rows = np.flatnonzero(np.asarray(bad).reshape(len(y), -1).any(axis=1))
+        if len(rows) == 0:
+            raise
+        raise ValueError(
+            f"{error} The first is at sample {rows[0]} (counted from 0). Fill it in, or drop it."
+        ) from error
+
+
 def read_targets(y, X, lengths, per_step, numeric, owner):
     """Return the targets as one array, and whether its rows are steps.
 
@@ -92,8 +107,14 @@ def read_targets(y, X, lengths, per_step, numeric, owner):
                 "y must hold one target a sequence when per_step=False, got one array a sequence. Pass a 1-D or 2-D "
                 "array, or leave per_step at None."
             )
-        return check_step_targets(y, lengths).values, True
-    y = _check_y(y, multi_output=True, y_numeric=numeric, estimator=owner)
+        try:
+            return check_step_targets(y, lengths).values, True
+        except ValueError as error:
+            raise ValueError(
+                f"{error} Several outputs a sequence? Pass a 2-D array, np.array(y); for sets of labels, what "
+                "MultiLabelBinarizer().fit_transform(y) gives."
+            ) from error
+    y = read_matrix(y.toarray() if hasattr(y, "toarray") else y, numeric, owner)
     if len(y) != len(lengths):
         raise ValueError(
             f"y must have one target for each of the {len(lengths)} sequences of X, got inconsistent numbers of "
