@@ -11,13 +11,13 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 
 HERE = Path(__file__).parent
-TITLE = "## W1"
+TITLE = "#### W1"
 
 
 def read_table(text, title):
     """Return the columns and the rows of the first Markdown table after a title, cells as text."""
     lines = text[text.index(title) :].splitlines()
-    ends = next((i for i, line in enumerate(lines) if line.startswith("##") and i > 0), len(lines))
+    ends = next((i for i, line in enumerate(lines) if line.startswith("#") and i > 0), len(lines))
     table = [line for line in lines[:ends] if line.startswith("|")]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
     return cells[0], cells[2:]
