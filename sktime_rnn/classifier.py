@@ -178,7 +178,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         "one_cycle", or nothing where ``callbacks`` holds an LRScheduler.
     max_epochs : int or "auto", default="auto"
         Number of passes over the data; "auto" is as many as make 1,500 updates within 4 million time steps, at least
-        10 and at most 200.
+        10 and at most 300.
     batch_size : int, default=32
         Number of sequences in a training batch.
     max_batch_steps : int, default=65536

@@ -19,7 +19,7 @@ from sktime_rnn.heads import CategoricalHead, MultiLabelHead, MultiOutputHead, P
 
 MIN_UPDATES = 1500
 MAX_STEPS = 4_000_000
-EPOCHS = (10, 200)
+EPOCHS = (10, 300)
 _PREDICT_BATCH = 256
 _PREDICT_STEPS = 1 << 14
 _USER_MODULES = threading.Lock()

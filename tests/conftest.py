@@ -1,6 +1,7 @@
 """Settings and fixtures of the whole suite."""
 
 import os
+import signal
 
 os.environ.setdefault("MPLBACKEND", "Agg")  # figures are drawn, never shown
 
@@ -9,6 +10,9 @@ import torch
 
 # The tests' models are small: more threads would only wait for each other.
 torch.set_num_threads(1)
+
+# A suite that a shell starts in the background inherits an ignored Ctrl-C, which some tests press.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
