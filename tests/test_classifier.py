@@ -721,7 +721,5 @@ def test_sparse_labels_are_read():
 
 def test_nested_labels_of_other_lengths_name_the_ways_out():
     X = [np.ones((n % 4 + 4, 1)) for n in range(24)]
-    with pytest.raises(
-        ValueError, match=r"Pass a 2-D array, .* for sets of labels, .*MultiLabelBinarizer"
-    ):
+    with pytest.raises(ValueError, match=r"Pass a 2-D array, .* for sets of labels, .*MultiLabelBinarizer"):
         RNNClassifier().fit(X, [["a", "b"], ["c"]] * 12)
