@@ -124,6 +124,29 @@ class SequenceDataset(Dataset):
         return SequenceDataset(self.X[indices], y, weight, self.per_step, groups)
 
 
+def with_mean_weight_one(dataset):
+    """Return a dataset without the sequences of weight 0, its weights divided by their mean.
+
+    Parameters
+    ----------
+    dataset : SequenceDataset
+        With weights.
+
+    Returns
+    -------
+    dataset : SequenceDataset
+        A loss averaged over its rows then weighs each row by its share of the whole, whatever the batch.
+    """
+    weight = dataset.weight
+    kept = np.flatnonzero(np.add.reduceat(weight, dataset.X.offsets[:-1]) if dataset.per_step else weight)
+    if len(kept) == 0:
+        raise ValueError("weights must leave a sequence with a weight above 0, got only zeros. Raise one of them.")
+    if len(kept) < len(dataset):
+        dataset = dataset.take(kept)
+    scaled = dataset.weight / np.max(dataset.weight)
+    return SequenceDataset(dataset.X, dataset.y, scaled / scaled.mean(), dataset.per_step, dataset.groups)
+
+
 def flat_steps(offsets, indices):
     """Return the places of the steps of some sequences in the flat values, end to end.
 

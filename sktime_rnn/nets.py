@@ -255,7 +255,7 @@ class RecurrentNet(NeuralNet):
             self.module_.train(training)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
-        """Take one step a batch, and record the loss and the rows, or the weight, that it is the mean of."""
+        """Take one step a batch, and record the loss and how many rows it is the mean of."""
         if iterator is None:
             return
         batch_count = 0
@@ -264,9 +264,7 @@ class RecurrentNet(NeuralNet):
             self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, **fit_params)
             self.history.record_batch(f"{prefix}_loss", step["loss"].item())
-            weight = batch[0].get("weight")
-            size = len(step["y_pred"]) if weight is None else float(weight.sum())
-            self.history.record_batch(f"{prefix}_batch_size", size)
+            self.history.record_batch(f"{prefix}_batch_size", len(step["y_pred"]))
             self.notify("on_batch_end", batch=batch, training=training, **step)
         self.history.record(f"{prefix}_batch_count", batch_count)
 
@@ -291,14 +289,17 @@ class RecurrentNet(NeuralNet):
         return flat if len(rows) == len(flat) else flat.index_select(0, rows)
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
-        """Return the head's loss, weighted."""
+        """Return the head's loss: the sum over rows, each times its weight, divided by the number of rows."""
         weight = X.get("weight")
         if weight is not None:
             weight = weight.to(y_pred.device, y_pred.dtype)
         y_true = to_tensor(y_true, device=self.device)
         if isinstance(self.criterion_, PointHead):
             y_true = y_true.reshape(y_pred.shape)  # (B,) against (B, 1) would be broadcast to (B, B)
-        return self.criterion_.loss(y_pred, y_true, weight=weight)
+        loss = self.criterion_.loss(y_pred, y_true, weight=weight)
+        return (
+            loss if weight is None else loss * weight.mean()
+        )  # else a batch would weigh the same whatever its rows do
 
     def partial_fit(self, X, y=None, classes=None, **fit_params):
         """Train on, as skorch's net does; a Ctrl-C of the user ends training and is raised again."""

@@ -723,3 +723,19 @@ def test_nested_labels_of_other_lengths_name_the_ways_out():
     X = [np.ones((n % 4 + 4, 1)) for n in range(24)]
     with pytest.raises(ValueError, match=r"Pass a 2-D array, .* for sets of labels, .*MultiLabelBinarizer"):
         RNNClassifier().fit(X, [["a", "b"], ["c"]] * 12)
+
+
+@pytest.mark.parametrize("batch_size", [1, 8, 64])
+def test_weights_count_in_batches_of_any_size(batch_size):
+    X, y = [np.ones((3, 1))] * 64, np.arange(64) % 2
+    options = {"max_epochs": 60, "hidden_size": 4, "dropout": 0, "lr": 0.02, "random_state": 0}
+    model = RNNClassifier(batch_size=batch_size, **options).fit(X, y, sample_weight=np.where(y == 1, 9.0, 1.0))
+    assert model.predict_proba(X[:1])[0, 1] == pytest.approx(0.9, abs=0.02)
+
+
+@pytest.mark.parametrize("weight", [1e-300, 1e300])
+def test_only_shares_of_weights_count(weight):
+    X, y = [np.ones((3, 1))] * 8, np.arange(8) % 2
+    options = {"max_epochs": 2, "hidden_size": 4, "random_state": 0}
+    plain, weighted = (RNNClassifier(**options).fit(X, y, sample_weight=w) for w in (None, np.full(8, weight)))
+    np.testing.assert_array_equal(plain.predict_proba(X), weighted.predict_proba(X))

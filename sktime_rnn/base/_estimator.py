@@ -22,7 +22,7 @@ from skorch.helper import predefined_split
 from sktime_rnn.base._building import PRECISIONS, build_module, changed_names
 from sktime_rnn.base._reading import first_frame, listed_columns, read_groups, read_noise, tokens_with_vectors
 from sktime_rnn.base._splitting import split_validation
-from sktime_rnn.batching import SequenceDataset, step_statistics
+from sktime_rnn.batching import SequenceDataset, step_statistics, with_mean_weight_one
 from sktime_rnn.callbacks import (
     SCHEDULES,
     DivergenceGuard,
@@ -392,12 +392,7 @@ class BaseRNN(BaseEstimator, ABC):
         if groups is not None:
             groups = read_groups(groups, len(sequences), self.early_stopping)
         dataset = SequenceDataset(sequences, np.ascontiguousarray(y), rows, per_step, groups)
-        if rows is None or rows.all():
-            return dataset
-        kept = np.flatnonzero(np.add.reduceat(rows, sequences.offsets[:-1]) if per_step else rows)
-        if len(kept) == 0:
-            raise ValueError("weights must leave a sequence with a weight above 0, got only zeros. Raise one of them.")
-        return dataset.take(kept)
+        return dataset if rows is None else with_mean_weight_one(dataset)
 
     def _row_weights(self, weight, y, lengths, per_step):
         return np.repeat(weight, lengths) if per_step and weight is not None else weight
