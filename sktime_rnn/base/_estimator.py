@@ -419,11 +419,7 @@ class BaseRNN(BaseEstimator, ABC):
         """
         self._validate_params()
         goes_on = self.warm_start and hasattr(self, "net_")
-        sequences = self._read_X(X, reset=not goes_on)
-        dataset = self._dataset(X, sequences, y, sample_weight, reset=not goes_on, groups=groups)
-        self._check_combinations(dataset)
-        self._train(sequences, dataset, goes_on)
-        return self
+        return self._read_and_train(X, y, goes_on, sample_weight=sample_weight, groups=groups)
 
     def _partial_fit(self, X, y, sample_weight=None, classes=None):
         self._validate_params()
@@ -433,18 +429,18 @@ class BaseRNN(BaseEstimator, ABC):
                 "Call fit, or set early_stopping=False."
             )
         goes_on = hasattr(self, "net_")
-        sequences = self._read_X(X, reset=not goes_on)
-        dataset = self._dataset(X, sequences, y, sample_weight, reset=not goes_on, classes=classes)
-        self._check_combinations(dataset)
-        self._train(sequences, dataset, goes_on, one_epoch=True)
-        return self
+        return self._read_and_train(X, y, goes_on, one_epoch=True, sample_weight=sample_weight, classes=classes)
 
-    def _train(self, sequences, dataset, goes_on, one_epoch=False):
+    def _read_and_train(self, X, y, goes_on, one_epoch=False, **targets):
+        sequences = self._read_X(X, reset=not goes_on)
+        dataset = self._dataset(X, sequences, y, reset=not goes_on, **targets)
+        self._check_combinations(dataset)
         if not goes_on:
             self._seed = draw_seed(self.random_state)
         self.n_threads_ = self._choose_threads()
         with torch_threads(self.n_threads_), self._user_modules_seeded():
             self._build_and_train(sequences, dataset, goes_on, one_epoch)
+        return self
 
     def _build_and_train(self, sequences, dataset, goes_on, one_epoch):
         split, stopping = None, None
