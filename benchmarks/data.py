@@ -2,18 +2,21 @@
 
 Every loader takes the folder of the data, a `Path` with one folder per set, and returns a `Split`, or a
 `Grouped` where the set is judged by cross-validation over groups. Sequences are `(n_timesteps_i, n_features)`
-arrays, strings, or lists of words. Run the file to print how many sequences and steps each loader finds:
+arrays, strings, or lists of words. Series to forecast are pandas objects: `(train, test)` for a panel, the whole
+of a single series. Run the file to print how many sequences and steps each loader finds:
 
     python benchmarks/data.py [--data ../shared/data]
 """
 
 import argparse
 import gzip
+import json
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import scipy.io
 from sklearn.datasets import load_digits
 
@@ -238,6 +241,54 @@ def load_values(folder, name):
     return Split(X_train, np.array(y_train, dtype=float), X_test, np.array(y_test, dtype=float))
 
 
+# -- series to forecast --------------------------------------------------------------------------------------
+
+
+def load_m4_weekly(data):
+    """Weekly series of the M4 competition, 359 of 80 to 2,597 points; the 13 points that follow each."""
+    parts = [read_wide(data / "M4" / f"Weekly-{part}.csv.gz") for part in ("train", "test")]
+    return train_and_test(*parts)
+
+
+def load_m3_quarterly(data):
+    """Quarterly series of the M3 competition, 756 of 16 to 64 points; the 8 points that follow each."""
+    with gzip.open(data / "M3" / "M3_quarterly.jsonl.gz", "rt", encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    return train_and_test(*({row["id"]: np.array(row[part]) for row in rows} for part in ("train", "test")))
+
+
+def load_etth1(data):
+    """Hourly load of a transformer and the temperature of its oil ("OT"), 17,420 rows of seven variables."""
+    return pd.read_csv(data / "ETT" / "ETTh1.csv.gz", index_col="date", parse_dates=True).asfreq("h")
+
+
+def load_air_passengers(data):
+    """Thousands of passengers of airlines, 144 months."""
+    table = pd.read_csv(data / "classic_series" / "airpassengers.csv")
+    return pd.Series(table["Passengers"].to_numpy(float), pd.PeriodIndex(table["Date"], freq="M"), name="Passengers")
+
+
+def read_wide(path):
+    """Read a table with a series in each row, its name first; the empty cells at a row's end are no points."""
+    table = pd.read_csv(path, index_col=0)
+    lengths = table.notna().sum(axis=1)
+    return {name: row[:n] for name, row, n in zip(table.index, table.to_numpy(float), lengths, strict=True)}
+
+
+def train_and_test(train, test):
+    """Join two dicts of arrays of the same names, where time goes on from the one to the other."""
+    return join_series(train), join_series(test, [len(train[name]) for name in test])
+
+
+def join_series(series, starts=None):
+    """Lay a dict of arrays end to end, with an index (series, time) of names and whole numbers."""
+    lengths = [len(values) for values in series.values()]
+    starts = [0] * len(lengths) if starts is None else starts
+    time = np.concatenate([np.arange(start, start + n) for start, n in zip(starts, lengths, strict=True)])
+    index = pd.MultiIndex.from_arrays([np.repeat(list(series), lengths), time], names=["series", "time"])
+    return pd.Series(np.concatenate(list(series.values())), index, name="value")
+
+
 LOADERS = {
     "JapaneseVowels": load_japanese_vowels,
     "spoken_digits": load_spoken_digits,
@@ -252,6 +303,8 @@ LOADERS = {
     "Tecator": load_tecator,
     "Covid3Month": load_covid3month,
 }
+PANELS = {"M4 Weekly": load_m4_weekly, "M3 quarterly": load_m3_quarterly}
+SINGLE_SERIES = {"ETTh1": load_etth1, "AirPassengers": load_air_passengers}
 
 
 def main():
@@ -265,6 +318,14 @@ def main():
             lengths = [len(sequence) for sequence in getattr(loaded, part)]
             span = f"{min(lengths)}-{max(lengths)} steps each"
             print(f"{name} {part}: {len(lengths)} sequences, {sum(lengths)} steps, {span}")
+    for name, load in PANELS.items():
+        for part, y in zip(("train", "test"), load(data), strict=True):
+            lengths = y.groupby(level="series").size()
+            span = f"{lengths.min()}-{lengths.max()} points each"
+            print(f"{name} {part}: {len(lengths)} series, {len(y)} points, {span}")
+    for name, load in SINGLE_SERIES.items():
+        y = load(data)
+        print(f"{name}: {y.size // len(y)} variable(s), {len(y)} points, {y.index[0]} to {y.index[-1]}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,22 @@
 """What all recurrent estimators share."""
 
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import HasMethods, Hidden, Interval, StrOptions
 
 from sktime_rnn.base._estimator import BaseRNN
+from sktime_rnn.base._forecasting import BaseForecaster, Known
 from sktime_rnn.base._reading import read_targets
+from sktime_rnn.base._scores import difference_scale, mean_over_series, scaled_errors
 
-__all__ = ["BaseRNN", "StrOptions", "read_targets"]
+__all__ = [
+    "BaseForecaster",
+    "BaseRNN",
+    "Hidden",
+    "HasMethods",
+    "Interval",
+    "Known",
+    "StrOptions",
+    "difference_scale",
+    "mean_over_series",
+    "read_targets",
+    "scaled_errors",
+]

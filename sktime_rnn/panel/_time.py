@@ -1,0 +1,261 @@
+"""A regular time axis: time stamps as whole numbers, and back."""
+
+from collections.abc import Hashable
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from pandas.tseries.frequencies import to_offset
+
+OFF = np.iinfo(np.int64).min  # the place of a stamp that is not on the axis
+_MOST_WINDOWS = 50
+
+
+class TimeAxis(NamedTuple):
+    """A regular time axis; place 0 is its start, place 1 the step after it, places may be negative.
+
+    Attributes
+    ----------
+    start : Timestamp, Period or int
+        The stamp at place 0.
+    freq : DateOffset or int
+        The distance of two steps.
+    name : Hashable
+        Name of the time index.
+    """
+
+    start: object
+    freq: object
+    name: Hashable = None
+
+    def index(self, places):
+        """Return the stamps at some places.
+
+        Parameters
+        ----------
+        places : int64 ndarray of shape (n,)
+            Places, in any order.
+
+        Returns
+        -------
+        index : Index of length n
+            Of the kind of the axis; where the places follow each other, it has a frequency.
+        """
+        places = np.asarray(places, dtype=np.int64)
+        if isinstance(self.start, pd.Period):
+            ordinals = self.start.ordinal + places * self.freq.n
+            return pd.PeriodIndex.from_ordinals(ordinals, freq=self.freq, name=self.name)
+        contiguous = len(places) > 0 and np.array_equal(places, np.arange(places[0], places[0] + len(places)))
+        if isinstance(self.freq, int):
+            first = self.start + self.freq * (places[0] if len(places) else 0)
+            if contiguous:
+                return pd.RangeIndex(first, first + self.freq * len(places), self.freq, name=self.name)
+            return pd.Index(self.start + self.freq * places, name=self.name)
+        low, high = (int(places.min()), int(places.max())) if len(places) else (0, -1)
+        stamp = self.start + low * self.freq if low else self.start
+        grid = pd.date_range(stamp, periods=high - low + 1, freq=self.freq, name=self.name).as_unit(self.start.unit)
+        return grid if contiguous else grid.take(places - low)
+
+    def places(self, index):
+        """Return the places of some stamps; ``OFF`` for a stamp that is not on the axis.
+
+        Parameters
+        ----------
+        index : Index of length n
+            Stamps of the kind of the axis.
+
+        Returns
+        -------
+        places : int64 ndarray of shape (n,)
+            Their places.
+        """
+        if len(index) == 0:
+            return np.zeros(0, dtype=np.int64)
+        if isinstance(self.start, pd.Period):
+            return _whole(index.asi8 - self.start.ordinal, self.freq.n)
+        if isinstance(self.freq, int):
+            return _whole(index.to_numpy(dtype=np.int64) - self.start, self.freq)
+        grids = [(pd.date_range(self.start, max(index.max(), self.start), freq=self.freq), 1)]
+        if index.min() < self.start:
+            grids.append((pd.date_range(self.start, index.min(), freq=-self.freq), -1))
+        places = np.full(len(index), OFF)
+        for grid, direction in grids:
+            found = grid.get_indexer(index)
+            places[found >= 0] = direction * found[found >= 0]
+        return places
+
+    def is_kind(self, index):
+        """Whether an index holds stamps of the kind of the axis, its frequency and time zone included."""
+        if isinstance(self.start, pd.Period):
+            return isinstance(index, pd.PeriodIndex) and index.freq == self.freq
+        if isinstance(self.freq, int):
+            return pd.api.types.is_integer_dtype(index.dtype)
+        return isinstance(index, pd.DatetimeIndex) and str(index.tz) == str(self.start.tz)
+
+    @property
+    def kind(self):
+        """What the stamps are, in words."""
+        if isinstance(self.freq, int):
+            return "integers"
+        name = f"periods of frequency {self.freq.freqstr!r}"
+        if isinstance(self.start, pd.Period):
+            return name
+        zone = "without time zone" if self.start.tz is None else f"of time zone {self.start.tz}"
+        return f"dates of frequency {self.freq.freqstr!r} {zone}"
+
+
+def _whole(distance, step):
+    places, rest = np.divmod(distance, step)
+    return np.where(rest == 0, places, OFF)
+
+
+def find_axis(index, freq=None, *, name="y"):
+    """Return the time axis of sorted stamps.
+
+    Parameters
+    ----------
+    index : Index of length n
+        Stamps of one series, strictly increasing.
+    freq : str or DateOffset, default=None
+        The frequency; by default that of the index, or else it is inferred.
+    name : str, default="y"
+        What error messages call the argument.
+
+    Returns
+    -------
+    axis : TimeAxis
+        It starts at the first stamp. Stamps may be missing in between.
+    """
+    if isinstance(index, pd.PeriodIndex):
+        return TimeAxis(index[0], index.freq, index.name)
+    if pd.api.types.is_integer_dtype(index.dtype):
+        if isinstance(index, pd.RangeIndex):
+            step = index.step
+        else:
+            step = np.gcd.reduce(np.diff(index.to_numpy(dtype=np.int64))) if len(index) > 1 else 1
+        return TimeAxis(int(index[0]), int(step), index.name)
+    if not isinstance(index, pd.DatetimeIndex):
+        raise TypeError(
+            f"The time index of {name} must hold dates, periods or integers, got {index.dtype}. Convert it first: "
+            f"pd.to_datetime, pd.PeriodIndex, or a RangeIndex for plain counting."
+        )
+    if freq is None:
+        freq = index.freq if index.freq is not None else _inferred_freq(index)
+    if freq is None:
+        raise ValueError(
+            f"The dates of {name} must have a frequency, but none can be inferred from {len(index)} dates, "
+            f"{_examples(index)}. Say it, freq='D' for example, or convert the index: {name}.asfreq('D')."
+        )
+    return TimeAxis(index[0], to_offset(freq), index.name)
+
+
+def _examples(index):
+    shown = ", ".join(str(stamp) for stamp in index[:3])
+    return shown + (", ..." if len(index) > 3 else "")
+
+
+def _inferred_freq(index):
+    """Return a frequency on which all dates lie, some of which may be missing; None where there is none."""
+    size = len(index)
+    while size >= 3:
+        starts = range(0, len(index) - size + 1, max(1, size // 2))
+        for start in starts[:_MOST_WINDOWS]:
+            freq = pd.infer_freq(index[start : start + size])
+            if freq is not None and (TimeAxis(index[0], to_offset(freq)).places(index) != OFF).all():
+                return freq
+        size = size // 2 if size > 3 else 0
+        size = 3 if size in (1, 2) else size
+    return None
+
+
+# Steps of each base unit in the cycles that people live by, shortest first; multiples of the unit divide them.
+_CYCLES = {
+    "s": (60, 3600, 86_400),
+    "min": (60, 1440, 10_080),
+    "h": (24, 168),
+    "D": (7, 365),
+    "B": (5, 260),
+    "W": (52,),
+    "M": (12,),
+    "Q": (4,),
+}
+_UNITS = {"ME": "M", "MS": "M", "BME": "M", "BMS": "M", "QE": "Q", "QS": "Q", "BQE": "Q", "BQS": "Q", "C": "B"}
+
+
+def season_lengths(freq):
+    """Return the lengths of the seasons that a frequency suggests, in steps, shortest first.
+
+    Parameters
+    ----------
+    freq : DateOffset or int
+        Frequency of a time axis.
+
+    Returns
+    -------
+    lengths : tuple of int
+        (24, 168) for hours, (12,) for months; empty where none is known.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> season_lengths(pd.offsets.Hour(1)), season_lengths(pd.offsets.Minute(30)), season_lengths(pd.offsets.MonthEnd())
+    ((24, 168), (48, 336), (12,))
+    """
+    if isinstance(freq, int):
+        return ()
+    unit = freq.rule_code.split("-")[0] if hasattr(freq, "rule_code") else freq.name.split("-")[0]
+    unit = _UNITS.get(unit, unit)
+    cycles = _CYCLES.get(unit, ())
+    if unit == "min":  # an hour is a season only for minutes themselves
+        cycles = cycles if freq.n == 1 else cycles[1:]
+    return tuple(cycle // freq.n for cycle in cycles if cycle % freq.n == 0 and cycle // freq.n > 1)
+
+
+# Name, the units whose steps tell values of it apart, how it is read off the dates as a share of its cycle.
+_CALENDAR = (
+    ("minute_of_hour", {"s", "min"}, lambda t: (t.minute + t.second / 60) / 60),
+    ("hour_of_day", {"s", "min", "h"}, lambda t: (t.hour + t.minute / 60) / 24),
+    ("day_of_week", {"s", "min", "h", "D", "B"}, lambda t: t.dayofweek / 7),
+    ("day_of_month", {"D", "B"}, lambda t: (t.day - 1) / t.days_in_month),
+    ("day_of_year", {"h", "D", "B", "W"}, lambda t: (t.dayofyear - 1) / 365.25),
+    ("month_of_year", {"M"}, lambda t: (t.month - 1) / 12),
+    ("quarter_of_year", {"Q"}, lambda t: (t.quarter - 1) / 4),
+)
+
+
+def calendar_features(axis, first, n_steps):
+    r"""Return where each step lies in the cycles of the calendar, as points on circles.
+
+    .. math:: (\sin 2 \pi c, \cos 2 \pi c)
+
+    with c the share of the cycle that has passed: hour of day and day of week for hours, month of year for months.
+
+    Parameters
+    ----------
+    axis : TimeAxis
+        The time axis.
+    first : int
+        Place of the first step.
+    n_steps : int
+        Number of steps.
+
+    Returns
+    -------
+    table : float32 ndarray of shape (n_steps, n_features)
+        Sine and cosine of every cycle; no feature for integers.
+    names : list of str of length n_features
+        What the columns are.
+    """
+    if isinstance(axis.freq, int):
+        return np.zeros((n_steps, 0), dtype=np.float32), []
+    index = axis.index(np.arange(first, first + n_steps))
+    index = index.to_timestamp() if isinstance(index, pd.PeriodIndex) else index
+    unit = _UNITS.get(axis.freq.rule_code.split("-")[0], axis.freq.rule_code.split("-")[0])
+    columns, names = [], []
+    for name, units, share in _CALENDAR:
+        if unit in units:
+            angle = 2 * np.pi * np.asarray(share(index), dtype=np.float64)
+            columns += [np.sin(angle), np.cos(angle)]
+            names += [f"sin_{name}", f"cos_{name}"]
+    table = np.stack(columns, axis=1) if columns else np.zeros((n_steps, 0))
+    return table.astype(np.float32), names
