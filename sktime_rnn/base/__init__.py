@@ -3,7 +3,8 @@
 from sklearn.utils._param_validation import HasMethods, Hidden, Interval, StrOptions
 
 from sktime_rnn.base._estimator import BaseRNN
-from sktime_rnn.base._forecasting import BaseForecaster, Known
+from sktime_rnn.base._forecasting import BaseForecaster
+from sktime_rnn.base._known import Known
 from sktime_rnn.base._reading import read_targets
 from sktime_rnn.base._scores import difference_scale, mean_over_series, scaled_errors
 

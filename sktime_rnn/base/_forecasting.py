@@ -4,7 +4,7 @@ Shapes: S series, H steps ahead, V jointly forecast variables, Q quantiles.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from numbers import Integral, Real
 
 import numpy as np
@@ -12,11 +12,18 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from sktime_rnn.base._known import (
+    Known,
+    carry_on,
+    check_probabilities,
+    constant_columns,
+    following,
+    frame_of,
+)
 from sktime_rnn.base._scores import mean_over_series, scaled_errors
 from sktime_rnn.panel import (
     FeatureReader,
     Features,
-    SeriesData,
     join_series,
     read_horizon,
     read_series,
@@ -24,28 +31,6 @@ from sktime_rnn.panel import (
     read_step_features,
     season_lengths,
 )
-
-
-@dataclass(frozen=True)
-class Known:
-    """What is known when a forecast is made.
-
-    Attributes
-    ----------
-    data : SeriesData
-        The series so far.
-    past : Features or None
-        Exogenous features, one row for each row of ``data.values``.
-    future : Features or None
-        Those of the steps ahead, (S * H, ...).
-    static : Features or None
-        Those of the series, (S, ...).
-    """
-
-    data: SeriesData
-    past: Features | None = None
-    future: Features | None = None
-    static: Features | None = None
 
 
 class BaseForecaster(BaseEstimator, ABC):
@@ -132,21 +117,6 @@ class BaseForecaster(BaseEstimator, ABC):
                 f"past_columns must name columns of X, {list(self._reader.columns_)}, got {absent[0]!r}. Correct it."
             )
 
-    def _constant_columns(self, known):
-        """Columns that stay what they are in every series of a panel: they need not be given for the future."""
-        if known.data.names is None:
-            return []
-        starts = known.data.offsets[:-1]
-        constant = []
-        for names, values in (
-            (self._reader.numeric_, known.past.numbers),
-            (self._reader.categorical_, known.past.codes),
-        ):
-            first = np.repeat(values[starts], known.data.lengths, axis=0)
-            same = ((values == first) | ((values != values) & (first != first))).all(axis=0)
-            constant += [name for name, is_same in zip(names, same, strict=True) if is_same]
-        return constant
-
     def _known_for(self, y, X, static):
         """Return what a forecast starts from: what fit or update saw, or another history."""
         check_is_fitted(self)
@@ -179,7 +149,7 @@ class BaseForecaster(BaseEstimator, ABC):
         if not self._uses_X or self._reader is None or n_steps == 0:
             return known
         past_only = self._past_columns()
-        constant = self._constant_columns(known)
+        constant = constant_columns(self._reader, known)
         optional = [*past_only, *constant]
         if X is None:
             if len(optional) < len(self._reader.columns_):
@@ -196,18 +166,9 @@ class BaseForecaster(BaseEstimator, ABC):
             present = []
         else:
             future, present = read_step_features(self._reader, X, known.data, n_steps, optional)
-        return replace(known, future=self._carry_on(known, future, [c for c in constant if c not in present], n_steps))
-
-    def _carry_on(self, known, future, columns, n_steps):
-        """Give columns that are constant in each series their last value in the future as well."""
-        last = np.repeat(known.data.offsets[1:] - 1, n_steps)
-        for names, ahead, so_far in (
-            (self._reader.numeric_, future.numbers, known.past.numbers),
-            (self._reader.categorical_, future.codes, known.past.codes),
-        ):
-            places = [place for place, name in enumerate(names) if name in columns]
-            ahead[:, places] = so_far[last][:, places]
-        return future
+        return replace(
+            known, future=carry_on(self._reader, known, future, [c for c in constant if c not in present], n_steps)
+        )
 
     def _steps(self, fh, known):
         """Return the steps asked for, (S, n)."""
@@ -338,11 +299,11 @@ class BaseForecaster(BaseEstimator, ABC):
             Columns (variable, alpha).
         """
         alpha = [0.05, 0.95] if alpha is None else [alpha] if isinstance(alpha, Real) else list(alpha)
-        _check_probabilities("alpha", alpha)
+        check_probabilities("alpha", alpha)
         known, steps, n_steps = self._ahead(fh, X, y, static, "predict_quantiles")
         values = self._quantiles(known, n_steps, alpha)
         columns = pd.MultiIndex.from_product([known.data.variables, alpha])
-        return _frame(known.data, values.reshape(*values.shape[:2], -1), steps, columns)
+        return frame_of(known.data, values.reshape(*values.shape[:2], -1), steps, columns)
 
     def predict_interval(self, fh=None, X=None, coverage=0.9, *, y=None, static=None):
         """Forecast intervals, each with as much probability below as above it.
@@ -360,12 +321,12 @@ class BaseForecaster(BaseEstimator, ABC):
             Columns (variable, coverage, "lower" or "upper").
         """
         coverage = [coverage] if isinstance(coverage, Real) else list(coverage)
-        _check_probabilities("coverage", coverage)
+        check_probabilities("coverage", coverage)
         known, steps, n_steps = self._ahead(fh, X, y, static, "predict_interval")
         alpha = [level for c in coverage for level in (0.5 - c / 2, 0.5 + c / 2)]
         values = self._quantiles(known, n_steps, alpha)
         columns = pd.MultiIndex.from_product([known.data.variables, coverage, ["lower", "upper"]])
-        return _frame(known.data, values.reshape(*values.shape[:2], -1), steps, columns)
+        return frame_of(known.data, values.reshape(*values.shape[:2], -1), steps, columns)
 
     def predict_var(self, fh=None, X=None, *, y=None, static=None):
         """Forecast variances.
@@ -381,7 +342,7 @@ class BaseForecaster(BaseEstimator, ABC):
             One column a variable.
         """
         known, steps, n_steps = self._ahead(fh, X, y, static, "predict_var")
-        return _frame(known.data, self._variance(known, n_steps), steps, known.data.variables)
+        return frame_of(known.data, self._variance(known, n_steps), steps, known.data.variables)
 
     def sample(self, fh=None, X=None, n_samples=100, *, random_state=None, y=None, static=None):
         """Draw joint paths: the steps of one path belong together.
@@ -408,7 +369,7 @@ class BaseForecaster(BaseEstimator, ABC):
         if not isinstance(seed, Integral | None):
             seed = seed.randint(np.iinfo(np.int32).max)
         paths = self._paths(known, n_steps, int(n_samples), np.random.default_rng(seed))
-        frames = [_frame(known.data, path, steps, known.data.variables) for path in paths]
+        frames = [frame_of(known.data, path, steps, known.data.variables) for path in paths]
         return pd.concat(frames, keys=range(n_samples), names=["sample"])
 
     def fit_predict(self, y, X=None, fh=None, X_pred=None, *, static=None):
@@ -449,7 +410,7 @@ class BaseForecaster(BaseEstimator, ABC):
         old = self._known
         options = self._read_options() | {"freq": None}
         if old.data.is_array and isinstance(y, np.ndarray):
-            y = _following(y, old.data)
+            y = following(y, old.data)
         new = read_series(y, axis=old.data.axis, **options)
         data, n_new, rows = join_series(old.data, new)
         past, static = None, old.static
@@ -559,7 +520,7 @@ class BaseForecaster(BaseEstimator, ABC):
         """Return what is known of the series of y, and y, which must start right after it."""
         data = self._known.data
         if data.is_array and isinstance(y, np.ndarray):
-            y = _following(y, data)
+            y = following(y, data)
         actual = read_series(y, axis=data.axis, missing="mask", gaps=getattr(self, "gaps", "error"))
         if (actual.names is None) != (data.names is None) or not actual.variables.equals(data.variables):
             raise ValueError(
@@ -591,30 +552,11 @@ class BaseForecaster(BaseEstimator, ABC):
         """Return the features of the steps of y, the last row repeated where other series go further."""
         if X is None:
             raise ValueError("X must be given to score as in fit, got None. Pass the features of the steps of y.")
-        optional = [*self._past_columns(), *self._constant_columns(known)]
+        optional = [*self._past_columns(), *constant_columns(self._reader, known)]
         features, present = read_step_features(self._reader, X, actual, optional=optional)
         step = np.minimum(np.arange(n_steps), actual.lengths[:, None] - 1)
         future = features[(actual.offsets[:-1, None] + step).ravel()]
-        return self._carry_on(known, future, [c for c in optional if c not in present], n_steps)
+        return carry_on(self._reader, known, future, [c for c in optional if c not in present], n_steps)
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "_known")
-
-
-def _following(values, data):
-    """Return an array that follows series as pandas, with the steps after their end."""
-    index = data.axis.index(data.last[0] + 1 + np.arange(len(values)))
-    return pd.Series(values, index) if values.ndim == 1 else pd.DataFrame(values, index)
-
-
-def _frame(data, values, steps, columns):
-    """Return values of steps (S, n) from those of all steps ahead, (S, H, K), as a frame."""
-    series = np.repeat(np.arange(len(data)), steps.shape[1])
-    rows = values[series, steps.ravel() - 1]
-    return pd.DataFrame(rows, index=data.index(series, (data.last[:, None] + steps).ravel()), columns=columns)
-
-
-def _check_probabilities(name, values):
-    bad = [value for value in values if not isinstance(value, Real) or not 0 < value < 1]
-    if bad or not values:
-        raise ValueError(f"{name} must hold numbers between 0 and 1, got {bad[0] if bad else 'none'!r}. Correct it.")
