@@ -14,7 +14,7 @@ from skorch import NeuralNet
 from skorch.callbacks import EpochScoring
 from skorch.utils import to_device, to_tensor
 
-from sktime_rnn.batching import BatchIterator, SequenceDataset, as_dataset, flat_steps
+from sktime_rnn.batching import BatchIterator, SequenceDataset, WindowDataset, as_dataset, flat_steps
 from sktime_rnn.heads import CategoricalHead, MultiLabelHead, MultiOutputHead, PointHead
 
 MIN_UPDATES = 1500
@@ -202,7 +202,7 @@ class RecurrentNet(NeuralNet):
     def _default_callbacks(self):
         callbacks = [item for item in super()._default_callbacks if self.verbose or item[0] != "print_log"]
         name = {CategoricalHead: "accuracy", MultiLabelHead: "accuracy", PointHead: "r2"}.get(type(self.module.head))
-        if name is not None:
+        if name is not None and self.iterator_valid is BatchIterator:
             label = {"accuracy": "valid_acc", "r2": "valid_r2"}[name]
             callbacks.insert(3, (label, EpochScoring(name, name=label, lower_is_better=False)))
         return callbacks
@@ -229,7 +229,7 @@ class RecurrentNet(NeuralNet):
 
     def get_dataset(self, X, y=None):
         """Return the dataset of sequences and targets; a dataset passes unchanged."""
-        return X if isinstance(X, SequenceDataset) else as_dataset(X, y, self.per_step)
+        return X if isinstance(X, SequenceDataset | WindowDataset) else as_dataset(X, y, self.per_step)
 
     def get_iterator(self, dataset, training=False):
         """Return an iterator over batches: shuffled for training, larger and sorted by length otherwise."""
@@ -275,7 +275,7 @@ class RecurrentNet(NeuralNet):
 
     def infer(self, x, **fit_params):
         """Return the raw rows of a batch: one a sequence, or one a valid step."""
-        x = to_tensor({k: v for k, v in x.items() if k != "weight"}, device=self.device)
+        x = to_tensor({k: v for k, v in x.items() if k not in ("weight", "mask")}, device=self.device)
         rows = x.pop("rows", None)
         if x["X"].dtype == torch.float64 and self.precision != "float64":  # what no scaling has cast
             x["X"] = x["X"].to(next((p.dtype for p in self.module_.parameters()), None))
@@ -290,13 +290,15 @@ class RecurrentNet(NeuralNet):
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         """Return the head's loss: the sum over rows, each times its weight, divided by the number of rows."""
-        weight = X.get("weight")
+        weight, mask = X.get("weight"), X.get("mask")
+        if mask is not None:
+            mask = mask.to(y_pred.device)
         if weight is not None:
             weight = weight.to(y_pred.device, y_pred.dtype)
         y_true = to_tensor(y_true, device=self.device)
         if isinstance(self.criterion_, PointHead):
             y_true = y_true.reshape(y_pred.shape)  # (B,) against (B, 1) would be broadcast to (B, B)
-        loss = self.criterion_.loss(y_pred, y_true, weight=weight)
+        loss = self.criterion_.loss(y_pred, y_true, mask, weight)
         return (
             loss if weight is None else loss * weight.mean()
         )  # else a batch would weigh the same whatever its rows do

@@ -1,15 +1,14 @@
 """BaseRNN: what all recurrent estimators share - parameters, reading data, building and training the net."""
 
 import contextlib
-import inspect
 import math
 from abc import ABC, abstractmethod
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import HasMethods, Hidden, Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import (
     _check_feature_names,
     _check_sample_weight,
@@ -19,33 +18,22 @@ from sklearn.utils.validation import (
 )
 from skorch.helper import predefined_split
 
-from sktime_rnn.base._building import PRECISIONS, build_module, changed_names
+from sktime_rnn.base._building import build_module, changed_names
 from sktime_rnn.base._reading import first_frame, listed_columns, read_groups, read_noise, tokens_with_vectors
 from sktime_rnn.base._splitting import split_validation
+from sktime_rnn.base._training import NetTrainer, draw_seed
 from sktime_rnn.batching import SequenceDataset, step_statistics, with_mean_weight_one
 from sktime_rnn.callbacks import (
-    SCHEDULES,
-    DivergenceGuard,
-    GradientClipping,
-    Progress,
-    Schedule,
     StopWithoutProgress,
     schedules_itself,
 )
-from sktime_rnn.cells import CELLS, Cell
-from sktime_rnn.nets import RecurrentNet, choose_device, is_there, n_epochs, seeded_torch, torch_threads
+from sktime_rnn.nets import n_epochs, seeded_torch, torch_threads
 from sktime_rnn.panel import check_target_index, is_panel
 from sktime_rnn.preprocessing import Vocabulary
 from sktime_rnn.sequences import check_sequences, counts_columns
 from sktime_rnn.sequences._samples import is_tensor, tensor_values
 from sktime_rnn.state import net_state, restore_net
 
-OPTIMIZERS = {
-    "adam": (torch.optim.Adam, {"fused": True}),
-    "adamw": (torch.optim.AdamW, {"fused": True}),
-    "sgd": (torch.optim.SGD, {}),
-    "rmsprop": (torch.optim.RMSprop, {}),
-}
 _OF_TOKENS = ("embedding_dim", "embeddings", "max_tokens", "min_frequency")
 _OF_RECURRENCE = (
     "cell",
@@ -65,16 +53,7 @@ _OF_RECURRENCE = (
 )
 
 
-def draw_seed(random_state):
-    """Return a seed; None asks the system for one, NumPy's global generator is left alone."""
-    if random_state is None:
-        return int(np.random.SeedSequence().generate_state(1)[0])
-    if isinstance(random_state, Integral):
-        return int(random_state)
-    return int(random_state.randint(np.iinfo(np.int32).max))
-
-
-class BaseRNN(BaseEstimator, ABC):
+class BaseRNN(NetTrainer, BaseEstimator, ABC):
     """Base of the recurrent estimators.
 
     Subclasses list all parameters in their constructor and supply
@@ -88,16 +67,8 @@ class BaseRNN(BaseEstimator, ABC):
 
     _fewest_valid = 1  # sequences that early stopping can validate on
     _parameter_constraints: dict = {
-        "cell": [StrOptions(set(CELLS)), Cell, type],
-        "hidden_size": [Interval(Integral, 1, None, closed="left")],
-        "num_layers": [Interval(Integral, 1, None, closed="left")],
-        "bidirectional": ["boolean"],
-        "bias": ["boolean"],
-        "nonlinearity": [StrOptions({"tanh", "relu"})],
+        **NetTrainer._parameter_constraints,
         "go_backwards": ["boolean"],
-        "initial_state": [StrOptions({"zeros", "learned"})],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
-        "input_noise": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "pooling": [StrOptions({"last", "mean", "max", "attention"})],
         "input": [StrOptions({"sequence", "vector", "grid"})],
         "step_network": [torch.nn.Module, None],
@@ -111,26 +82,6 @@ class BaseRNN(BaseEstimator, ABC):
         "missing": [StrOptions({"error", "mask"})],
         "per_step": ["boolean", None],
         "network": [torch.nn.Module, None],
-        "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
-        "lr": [Interval(Real, 0, None, closed="neither")],
-        "lr_schedule": [StrOptions({"auto", *SCHEDULES})],
-        "max_epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "max_batch_steps": [Interval(Integral, 1, None, closed="left"), None],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
-        "max_grad_value": [Interval(Real, 0, None, closed="neither"), None],
-        "normalize_grad": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "device": [str, Hidden(torch.device)],
-        "precision": [StrOptions(set(PRECISIONS))],
-        "callbacks": [list, None],
-        "warm_start": ["boolean"],
-        "verbose": ["verbose"],
-        "random_state": ["random_state"],
     }
 
     @abstractmethod
@@ -249,17 +200,6 @@ class BaseRNN(BaseEstimator, ABC):
         if self.network is not None:
             self._refuse_changed(_OF_RECURRENCE, "network takes the place of the recurrent one", "Drop network")
 
-    def _refuse_changed(self, names, because, remedy):
-        """Refuse parameters that were set although they can have no effect."""
-        parameters = inspect.signature(type(self)).parameters
-        for name in names:
-            default = parameters[name].default
-            if getattr(self, name) is not default and getattr(self, name) != default:
-                raise ValueError(
-                    f"{name} must be left at {default!r}, got {getattr(self, name)!r}: it has no effect, since "
-                    f"{because}. {remedy}, or leave {name} as it is."
-                )
-
     def _network_spec(self, sequences, y, per_step):
         """Return all that the network is built from: plain values, and the modules that the user passed."""
         spec = {
@@ -316,32 +256,6 @@ class BaseRNN(BaseEstimator, ABC):
     def _build_module(self, spec):
         """Return the network, its weights not yet drawn."""
         return build_module(spec, self._head(spec["head"]))
-
-    def _make_net(self, module, max_epochs, callbacks, train_split=None, device=None):
-        """Return an initialised net around a module, with this estimator's training parameters."""
-        device = device or choose_device(self.device)
-        optimizer, options = OPTIMIZERS.get(self.optimizer, (self.optimizer, {}))
-        options = {f"optimizer__{name}": value for name, value in options.items()}
-        if self.weight_decay:
-            options["optimizer__weight_decay"] = self.weight_decay
-        net = RecurrentNet(
-            module,
-            optimizer=optimizer,
-            lr=self.lr,
-            max_epochs=max_epochs,
-            batch_size=self.batch_size,
-            max_batch_steps=self.max_batch_steps,
-            per_step=self._spec["per_step"],
-            random_state=self._seed,
-            callbacks=callbacks,
-            train_split=train_split,
-            precision=self._spec["precision"],
-            verbose=max(0, int(self.verbose) - 1),
-            device=device,
-            warm_start=True,
-            **options,
-        )
-        return net.initialize()
 
     def _build(self, sequences, dataset):
         """Set ``_spec``, and return the network with its first weights and its constants."""
@@ -474,10 +388,6 @@ class BaseRNN(BaseEstimator, ABC):
             return contextlib.nullcontext()
         return seeded_torch(self._seed + (len(self.net_.history) if hasattr(self, "net_") else 0))
 
-    def _choose_threads(self):
-        """One thread for small networks: more of them wait for each other longer than they work."""
-        return 1 if self.network is None and self.hidden_size <= 256 else min(4, torch.get_num_threads())
-
     def _split_indices(self, dataset, n_valid):
         order = np.random.default_rng(self._seed).permutation(len(dataset))
         return order[n_valid:], order[:n_valid]
@@ -486,42 +396,7 @@ class BaseRNN(BaseEstimator, ABC):
         """Return the column of the history that early stopping watches, and 1 where larger is better."""
         return "valid_loss", -1
 
-    def _callbacks(self, stopping, one_epoch):
-        callbacks = [
-            ("rnn_clipping", GradientClipping(self.max_grad_value, self.normalize_grad, self.max_grad_norm)),
-        ]
-        if not one_epoch and not schedules_itself(self.callbacks):
-            name = "one_cycle" if self.lr_schedule == "auto" else self.lr_schedule
-            callbacks.append(("rnn_schedule", Schedule(SCHEDULES[name])))
-        if self.verbose:
-            callbacks.append(("rnn_progress", Progress()))
-        callbacks += self.callbacks or ()
-        callbacks.append(("rnn_divergence", DivergenceGuard()))
-        return callbacks if stopping is None else [*callbacks, ("rnn_stopping", stopping)]
-
     # --- what a fitted estimator offers ------------------------------------------------------------------------------
-
-    @property
-    def history_(self):
-        """Training history: skorch's, a list with one dict an epoch."""
-        check_is_fitted(self, "net_")
-        return self.net_.history
-
-    @property
-    def module_(self):
-        """The trained torch module; it reads standardised values, see ``module_.scaling``."""
-        check_is_fitted(self, "net_")
-        return self.net_.module_
-
-    @property
-    def n_iter_(self):
-        """Number of epochs trained to their end."""
-        return len(self.loss_curve_)
-
-    @property
-    def loss_curve_(self):
-        """Training loss of every epoch."""
-        return [row["train_loss"] for row in self.history_ if "train_loss" in row]
 
     def _raw(self, X):
         """Return X as Sequences and the network's raw rows for it."""
@@ -559,20 +434,3 @@ class BaseRNN(BaseEstimator, ABC):
         tags.target_tags.required = True
         tags.target_tags.multi_output = True
         return tags
-
-    # --- pickling ----------------------------------------------------------------------------------------------------
-
-    def __getstate__(self):
-        state = dict(super().__getstate__())
-        if "net_" in state:
-            state["net_"] = net_state(state["net_"])
-        return state
-
-    def __setstate__(self, state):
-        state = dict(state)
-        net = state.pop("net_", None)
-        super().__setstate__(state)
-        if net is not None:
-            device = choose_device(self.device if self.device != "auto" and is_there(self.device) else "auto")
-            self.net_ = self._make_net(self._build_module(self._spec), 1, None, device=device)
-            restore_net(self.net_, net)

@@ -1,0 +1,27 @@
+"""Encoder, pooling and head: one output per sequence or per step; and the forecast of steps ahead of a window."""
+
+from sktime_rnn.networks._forecast import ForecastNetwork
+from sktime_rnn.networks._recurrent import (
+    UNKNOWN,
+    CustomNetwork,
+    InputScaling,
+    RecurrentNetwork,
+    StepNetwork,
+    TokenEmbedding,
+    pool_max,
+    pool_mean,
+    valid_steps,
+)
+
+__all__ = [
+    "UNKNOWN",
+    "CustomNetwork",
+    "ForecastNetwork",
+    "InputScaling",
+    "RecurrentNetwork",
+    "StepNetwork",
+    "TokenEmbedding",
+    "pool_max",
+    "pool_mean",
+    "valid_steps",
+]

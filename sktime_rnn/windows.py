@@ -1,0 +1,320 @@
+"""Windows of time series by index arithmetic, and the scaling inside a window.
+
+A window is what a forecaster sees at one moment, its origin: the L steps before it, the context, and in training the
+H steps from it on. Nothing is copied until a batch of windows is cut.
+
+Shapes: B windows, L steps of context, H steps ahead, V variables, I series.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+SCALERS = ("difference", "log", "mean", "standard", "robust", None)
+_FLOOR = 0.1  # of the scale of the whole series: flat stretches would blow up what follows them
+
+
+class Windows:
+    """Windows over series that lie end to end.
+
+    Parameters
+    ----------
+    values : float64 ndarray of shape (n_steps, n_variables)
+        The steps of all series; NaN where one is missing.
+    offsets : int64 ndarray of shape (n_series + 1,)
+        Where each series starts.
+    context, horizon : int
+        L and H.
+    joint : bool
+        Whether a window holds all variables; otherwise each variable of a series is a series of its own, item
+        ``i * n_variables + v``.
+
+    Attributes
+    ----------
+    n_items : int
+        Series, or series times variables.
+    lengths : int64 ndarray of shape (n_items,)
+        Number of steps of each item.
+    """
+
+    def __init__(self, values, offsets, context, horizon, joint):
+        self.values = values
+        self.flat = values if joint else values.reshape(-1, 1)
+        self.stride = 1 if joint else values.shape[1]
+        self.context = context
+        self.horizon = horizon
+        lengths = np.diff(offsets)
+        items = np.arange(len(lengths) * self.stride)
+        self.series = items // self.stride
+        self.starts = offsets[self.series] * self.stride + items % self.stride
+        self.lengths = lengths[self.series]
+        self.n_items = len(items)
+
+    def cut(self, items, origins, horizon=None):
+        """Return windows.
+
+        Parameters
+        ----------
+        items : int ndarray of shape (B,)
+            Which series, or variable of a series.
+        origins : int ndarray of shape (B,)
+            Number of steps before the first step ahead.
+        horizon : int, default=None
+            Number of steps ahead; by default H.
+
+        Returns
+        -------
+        values : float64 ndarray of shape (B, L + horizon, V)
+            NaN where a step is missing, or lies before the start or after the end of its series.
+        """
+        horizon = self.horizon if horizon is None else horizon
+        steps = origins[:, None] + np.arange(-self.context, horizon)  # (B, L + horizon)
+        inside = (steps >= 0) & (steps < self.lengths[items, None])
+        rows = self.starts[items, None] + self.stride * np.where(inside, steps, 0)
+        values = self.flat.take(rows, axis=0)
+        if not inside.all():
+            values[~inside] = np.nan
+        return values
+
+
+class Origins(NamedTuple):
+    """The windows that may be drawn: each item's origins from ``low`` to ``high``.
+
+    Attributes
+    ----------
+    items, low, high : int64 ndarray of shape (n,)
+        Items with one origin or more.
+    """
+
+    items: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+    @property
+    def counts(self):
+        """Number of windows of each item."""
+        return self.high - self.low + 1
+
+    def __len__(self):
+        return int(self.counts.sum())
+
+    def all(self):
+        """Return the items and origins of all windows."""
+        counts = self.counts
+        places = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        return np.repeat(self.items, counts), np.repeat(self.low, counts) + places
+
+    def draw(self, n, rng, power):
+        """Return windows drawn evenly over items and time.
+
+        An item's share is its number of windows to a power: with 1 all windows are drawn alike, with 0 all items.
+        Within these shares the windows are spread evenly; the newest window of an item is among them at least in
+        every tenth draw, in turn over the items.
+
+        Parameters
+        ----------
+        n : int
+            Number of windows.
+        rng : numpy.random.Generator
+            Source of the random numbers.
+        power : float
+            Between 0 and 1.
+
+        Returns
+        -------
+        items, origins : int64 ndarray of shape (n,)
+            In random order.
+        """
+        share = np.cumsum(self.counts.astype(np.float64) ** power)
+        points = (np.arange(n) + rng.random(n)) / n * share[-1]
+        which = np.minimum(np.searchsorted(share, points, side="right"), len(share) - 1)
+        before = np.where(which > 0, share[which - 1], 0.0)
+        within = (points - before) / (share[which] - before)
+        origins = self.low[which] + np.minimum((within * self.counts[which]).astype(np.int64), self.counts[which] - 1)
+        items = self.items[which]
+        newest = rng.permutation(len(self.items))[: max(1, n // 10)]
+        places = rng.permutation(n)[: len(newest)]
+        items[places], origins[places] = self.items[newest[: len(places)]], self.high[newest[: len(places)]]
+        order = rng.permutation(n)
+        return items[order], origins[order]
+
+
+def training_origins(windows, reach, fewest, n_held_out=0):
+    """Return the windows whose steps ahead all lie in their series.
+
+    Parameters
+    ----------
+    windows : Windows
+        Where they are cut.
+    reach : int
+        Steps ahead that must be there.
+    fewest : int
+        Steps of context that must be there, where the series has more steps than ``reach``.
+    n_held_out : int
+        Number of newest windows to leave out of each item, and with them the steps that these look ahead to.
+
+    Returns
+    -------
+    origins : Origins
+        Items that are too short have none.
+    """
+    high = windows.lengths - reach
+    low = np.minimum(fewest, np.maximum(high, 1))
+    if n_held_out:
+        high = high - n_held_out - reach + 1
+    kept = np.flatnonzero(high >= low)
+    return Origins(kept, low[kept], high[kept])
+
+
+class Scaled(NamedTuple):
+    """Windows on a scale of their own: ``z = (g(x) - loc) / scale``, g the logarithm or nothing.
+
+    Attributes
+    ----------
+    z : float64 ndarray of shape (B, L + H, V)
+        The windows; 0 where nothing was observed.
+    observed : bool ndarray of shape (B, L + H, V)
+        Where something was.
+    loc, scale : float64 ndarray of shape (B, 1, V)
+        The constants.
+    """
+
+    z: np.ndarray
+    observed: np.ndarray
+    loc: np.ndarray
+    scale: np.ndarray
+
+
+class WindowScaler:
+    r"""Scale each window by its own context.
+
+    ========== ===================== ==================================================
+    scaler     loc                   scale
+    ========== ===================== ==================================================
+    difference last observed value   mean of ``|x_t - x_{t-1}|``
+    log        the same, of log x    the same, of log x
+    mean       0                     mean of ``|x_t|`` (Salinas et al. 2020)
+    standard   mean                  standard deviation
+    robust     median                interquartile range
+    None       0                     1
+    ========== ===================== ==================================================
+
+    A scale is at least a tenth of the same measure of the whole series, and never 0.
+
+    Parameters
+    ----------
+    kind : {"difference", "log", "mean", "standard", "robust", None}
+        Which constants.
+    """
+
+    def __init__(self, kind):
+        self.kind = kind
+
+    def transform(self, values):
+        """Return log x, or x itself."""
+        return np.log(values) if self.kind == "log" else values
+
+    def inverse(self, values):
+        """Undo :meth:`transform`."""
+        return np.exp(values) if self.kind == "log" else values
+
+    def series_scale(self, windows):
+        """Return the scale of whole items, (n_items, V): a bound for that of their windows.
+
+        Parameters
+        ----------
+        windows : Windows
+            The series.
+        """
+        x = self.transform(windows.values)
+        starts = windows.starts[:: windows.stride] // windows.stride
+        if self.kind in ("difference", "log"):
+            size = np.abs(np.diff(x, axis=0, prepend=np.nan))
+            size[starts] = np.nan
+        else:
+            size = np.abs(x if self.kind == "mean" else x - _by_series(x, starts)[_series_of(x, starts)])
+        return _by_series(size, starts).reshape(windows.n_items, -1)
+
+    def scale(self, values, context, series_scale):
+        """Return windows on their own scale.
+
+        Parameters
+        ----------
+        values : float64 ndarray of shape (B, L + H, V)
+            What :meth:`Windows.cut` gives.
+        context : int
+            L; the constants come from these steps alone.
+        series_scale : float64 ndarray of shape (B, V)
+            The scale of the whole series.
+
+        Returns
+        -------
+        scaled : Scaled
+            The windows and their constants.
+        """
+        x = self.transform(values)
+        past = x[:, :context]
+        observed = ~np.isnan(x)
+        complete = bool(observed[:, :context].all())
+        loc, scale = self._constants(past, complete)
+        floor = np.nan_to_num(series_scale[:, None])
+        if self.kind is not None:
+            scale = np.maximum(np.nan_to_num(scale), _FLOOR * floor)
+            tiny = 1e-9 * np.abs(loc) + np.finfo(float).tiny * 2**60
+            scale = np.where(scale > tiny, scale, np.where(floor > tiny, floor, np.maximum(np.abs(loc), 1.0)))
+        z = (x - loc) / scale
+        if not complete or context < x.shape[1]:
+            z[~observed] = 0.0
+        return Scaled(z, observed, loc, scale)
+
+    def _constants(self, past, complete):
+        if self.kind in ("difference", "log"):
+            steps = np.abs(np.diff(past, axis=1))
+            if complete:
+                return past[:, -1:], steps.mean(axis=1, keepdims=True) if steps.shape[1] else np.zeros_like(past[:, :1])
+            return last_observed(past), _nanmean(steps)
+        if self.kind == "mean":
+            return np.zeros_like(past[:, :1]), _nanmean(np.abs(past))
+        if self.kind == "standard":
+            loc = _nanmean(past)
+            return loc, np.sqrt(_nanmean((past - loc) ** 2))
+        if self.kind == "robust":
+            filled = np.where(np.isnan(past).all(axis=1, keepdims=True), 0.0, past)
+            low, loc, high = np.nanquantile(filled, [0.25, 0.5, 0.75], axis=1, keepdims=True)
+            return loc, high - low
+        return np.zeros_like(past[:, :1]), np.ones_like(past[:, :1])
+
+
+def last_observed(past):
+    """Return the last value of each window that is not missing; 0 where all are.
+
+    Parameters
+    ----------
+    past : ndarray of shape (B, L, V)
+        Contexts.
+
+    Returns
+    -------
+    last : ndarray of shape (B, 1, V)
+        Their last values.
+    """
+    seen = ~np.isnan(past)
+    back = np.argmax(seen[:, ::-1], axis=1, keepdims=True)
+    last = np.take_along_axis(past, past.shape[1] - 1 - back, axis=1)
+    return np.nan_to_num(last)
+
+
+def _nanmean(x):
+    seen = ~np.isnan(x)
+    return np.where(seen, x, 0.0).sum(axis=1, keepdims=True) / np.maximum(seen.sum(axis=1, keepdims=True), 1)
+
+
+def _series_of(x, starts):
+    return np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(x))))
+
+
+def _by_series(x, starts):
+    """Return the mean of each series over what is observed, (I, V)."""
+    seen = ~np.isnan(x)
+    total = np.add.reduceat(np.where(seen, x, 0.0), starts, axis=0)
+    return total / np.maximum(np.add.reduceat(seen, starts, axis=0, dtype=np.float64), 1)
