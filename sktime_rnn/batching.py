@@ -16,6 +16,7 @@ from sktime_rnn.windows import Origins
 _BATCHES_PER_POOL = 50
 _CHUNK = 1 << 16
 _SCALED_AT_ONCE = 1 << 30
+_HEAVIEST = 10  # times the median: the most that a window weighs
 
 
 def as_tensor(array):
@@ -430,6 +431,7 @@ class WindowDataset(Dataset):
         self.counts = counts
         self.power = power
         self.dtype = dtype
+        self.weighs = drawn and scaler.kind is not None and not counts
 
     @property
     def n_rows(self):
@@ -536,8 +538,19 @@ class WindowIterator:
             y = scaled.z[:, L:]
         if not observed.all():
             inputs["mask"] = observed
+        if data.weighs:
+            inputs["weight"] = self._weights(items, scaled).astype(data.dtype)
         inputs = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in inputs.items()}
         return inputs, torch.from_numpy(y.reshape(len(items), -1).astype(data.dtype))
+
+    def _weights(self, items, scaled):
+        """Return the root of each window's scale, on average 1: on their own scale, calm windows would count alike."""
+        size = scaled.scale[:, 0].mean(axis=1)
+        if self.dataset.scaler.kind != "log":
+            size = size / np.maximum(np.nan_to_num(self.dataset.series_scale[items].mean(axis=1)), 1e-300)
+        weight = np.sqrt(size)
+        weight = np.minimum(weight, _HEAVIEST * np.median(weight))
+        return weight / weight.mean()
 
     def _features(self, items, origins):
         """Return what else the network is told, by the names of its arguments; ``past`` is a list of arrays."""

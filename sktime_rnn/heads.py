@@ -480,7 +480,10 @@ def _incomplete_beta(a, b, x, n_terms=200):
         ):
             d = 1 / _away_from_zero(1 + numerator * d, tiny)
             c = _away_from_zero(1 + numerator / c, tiny)
-            fraction = fraction * c * d
+            change = c * d
+            fraction = fraction * change
+        if m % 8 == 0 and bool(((change - 1).abs() < 1e-10).all()):
+            break
     value = front * fraction / a
     return torch.where(swap, 1 - value, value)
 

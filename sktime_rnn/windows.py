@@ -6,11 +6,12 @@ H steps from it on. Nothing is copied until a batch of windows is cut.
 Shapes: B windows, L steps of context, H steps ahead, V variables, I series.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-SCALERS = ("difference", "log", "mean", "standard", "robust", None)
+SCALERS = ("last", "log", "mean", "standard", "robust", None)
 _FLOOR = 0.1  # of the scale of the whole series: flat stretches would blow up what follows them
 
 
@@ -28,6 +29,8 @@ class Windows:
     joint : bool
         Whether a window holds all variables; otherwise each variable of a series is a series of its own, item
         ``i * n_variables + v``.
+    lengths : int64 ndarray of shape (n_series,), default=None
+        Steps of each series that may be looked at, from its first; by default all.
 
     Attributes
     ----------
@@ -37,13 +40,13 @@ class Windows:
         Number of steps of each item.
     """
 
-    def __init__(self, values, offsets, context, horizon, joint):
+    def __init__(self, values, offsets, context, horizon, joint, lengths=None):
         self.values = values
         self.flat = values if joint else values.reshape(-1, 1)
         self.stride = 1 if joint else values.shape[1]
         self.context = context
         self.horizon = horizon
-        lengths = np.diff(offsets)
+        lengths = np.diff(offsets) if lengths is None else lengths
         items = np.arange(len(lengths) * self.stride)
         self.series = items // self.stride
         self.starts = offsets[self.series] * self.stride + items % self.stride
@@ -77,7 +80,8 @@ class Windows:
         return values
 
 
-class Origins(NamedTuple):
+@dataclass(frozen=True)
+class Origins:
     """The windows that may be drawn: each item's origins from ``low`` to ``high``.
 
     Attributes
@@ -139,29 +143,25 @@ class Origins(NamedTuple):
         return items[order], origins[order]
 
 
-def training_origins(windows, reach, fewest, n_held_out=0):
-    """Return the windows whose steps ahead all lie in their series.
+def training_origins(windows, fewest):
+    """Return the windows to train on: all with some context and a step ahead in their series.
+
+    Steps ahead that lie beyond the end are missing targets.
 
     Parameters
     ----------
     windows : Windows
         Where they are cut.
-    reach : int
-        Steps ahead that must be there.
     fewest : int
-        Steps of context that must be there, where the series has more steps than ``reach``.
-    n_held_out : int
-        Number of newest windows to leave out of each item, and with them the steps that these look ahead to.
+        Steps of context that must be there, in items that have more.
 
     Returns
     -------
     origins : Origins
-        Items that are too short have none.
+        Items of a single step have none.
     """
-    high = windows.lengths - reach
-    low = np.minimum(fewest, np.maximum(high, 1))
-    if n_held_out:
-        high = high - n_held_out - reach + 1
+    high = windows.lengths - 1
+    low = np.maximum(np.minimum(fewest, high), 1)
     kept = np.flatnonzero(high >= low)
     return Origins(kept, low[kept], high[kept])
 
@@ -191,7 +191,7 @@ class WindowScaler:
     ========== ===================== ==================================================
     scaler     loc                   scale
     ========== ===================== ==================================================
-    difference last observed value   mean of ``|x_t - x_{t-1}|``
+    last       last observed value   mean of ``|x_t - loc|``
     log        the same, of log x    the same, of log x
     mean       0                     mean of ``|x_t|`` (Salinas et al. 2020)
     standard   mean                  standard deviation
@@ -203,7 +203,7 @@ class WindowScaler:
 
     Parameters
     ----------
-    kind : {"difference", "log", "mean", "standard", "robust", None}
+    kind : {"last", "log", "mean", "standard", "robust", None}
         Which constants.
     """
 
@@ -228,7 +228,12 @@ class WindowScaler:
         """
         x = self.transform(windows.values)
         starts = windows.starts[:: windows.stride] // windows.stride
-        if self.kind in ("difference", "log"):
+        lengths = windows.lengths[:: windows.stride]
+        if lengths.sum() < len(x):
+            x = np.where(
+                (np.arange(len(x)) - starts[_series_of(x, starts)] < lengths[_series_of(x, starts)])[:, None], x, np.nan
+            )
+        if self.kind in ("last", "log"):
             size = np.abs(np.diff(x, axis=0, prepend=np.nan))
             size[starts] = np.nan
         else:
@@ -268,11 +273,10 @@ class WindowScaler:
         return Scaled(z, observed, loc, scale)
 
     def _constants(self, past, complete):
-        if self.kind in ("difference", "log"):
-            steps = np.abs(np.diff(past, axis=1))
-            if complete:
-                return past[:, -1:], steps.mean(axis=1, keepdims=True) if steps.shape[1] else np.zeros_like(past[:, :1])
-            return last_observed(past), _nanmean(steps)
+        if self.kind in ("last", "log"):
+            loc = past[:, -1:] if complete else last_observed(past)
+            size = np.abs(past - loc)
+            return loc, size.mean(axis=1, keepdims=True) if complete else _nanmean(size)
         if self.kind == "mean":
             return np.zeros_like(past[:, :1]), _nanmean(np.abs(past))
         if self.kind == "standard":

@@ -34,13 +34,21 @@ def build_module(spec, head):
         cell = as_cell(options.pop("cell"), options.pop("nonlinearity"))
         options["step_network"] = copy.deepcopy(options["step_network"])
         module = RecurrentNetwork(cell, head, per_step=spec["per_step"], **options)
-    _cast(module, dtype)
+    cast(module, dtype)
     module.scaling = None if spec["scaling"] is None else InputScaling(dtype=dtype, **spec["scaling"])
     return module
 
 
-def _cast(module, dtype):
-    """Cast a module, but not its float64 constants."""
+def cast(module, dtype):
+    """Cast a module, but not its float64 constants.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Changed in place.
+    dtype : torch.dtype
+        The training precision.
+    """
     constants = {name: buffer for name, buffer in module.named_buffers() if buffer.dtype == torch.float64}
     module.to(dtype)
     for name, buffer in constants.items():

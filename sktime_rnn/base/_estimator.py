@@ -68,6 +68,7 @@ class BaseRNN(NetTrainer, BaseEstimator, ABC):
     _fewest_valid = 1  # sequences that early stopping can validate on
     _parameter_constraints: dict = {
         **NetTrainer._parameter_constraints,
+        "warm_start": ["boolean"],
         "go_backwards": ["boolean"],
         "pooling": [StrOptions({"last", "mean", "max", "attention"})],
         "input": [StrOptions({"sequence", "vector", "grid"})],

@@ -4,6 +4,7 @@ Shapes: S series, H steps ahead, V jointly forecast variables, Q quantiles.
 """
 
 from abc import ABC, abstractmethod
+from copy import copy
 from dataclasses import replace
 from numbers import Integral, Real
 
@@ -17,8 +18,9 @@ from sktime_rnn.base._known import (
     carry_on,
     check_probabilities,
     constant_columns,
-    following,
     frame_of,
+    frame_of_paths,
+    join_features,
 )
 from sktime_rnn.base._scores import mean_over_series, scaled_errors
 from sktime_rnn.panel import (
@@ -48,7 +50,8 @@ class BaseForecaster(BaseEstimator, ABC):
     - ``_update(known, n_new)``: train on, where ``n_new`` steps of each series are new; by default nothing.
 
     They may set ``_uses_X`` (otherwise X and static features are not looked at) and ``_default_steps``. All of them
-    see clean data: float64, one time axis, no gaps, no infinite values, NaN only where ``missing="mask"``.
+    see clean data: float64, one time axis, no gaps, no infinite values, NaN only where ``missing="mask"`` or
+    ``gaps="fill"``.
 
     State after fit: ``_known`` (the series with their features), ``_fh`` (what ``fit`` was given).
     """
@@ -101,8 +104,8 @@ class BaseForecaster(BaseEstimator, ABC):
         missing = getattr(self, "missing", "error")
         if X is not None:
             self._reader = FeatureReader("X", missing).fit(X)
-            past, _ = read_step_features(self._reader, X, data)
             self._check_past_columns()
+            past, _ = read_step_features(self._reader, X, data)
         elif self._past_columns():
             raise ValueError(f"past_columns={self.past_columns!r} name columns of X, but X was not given. Pass X.")
         if static is not None:
@@ -126,7 +129,8 @@ class BaseForecaster(BaseEstimator, ABC):
             return self._known
         options = self._read_options() | {"freq": None}
         data = read_series(y, axis=self._known.data.axis, **options)
-        if not data.variables.equals(self._known.data.variables) and data.columns is not None:
+        named = data.columns is not None or self._known.data.columns is not None
+        if named and not data.variables.equals(self._known.data.variables):
             raise ValueError(
                 f"y must hold the variables {list(self._known.data.variables)} as in fit, got {list(data.variables)}. "
                 "Pass the same."
@@ -137,15 +141,24 @@ class BaseForecaster(BaseEstimator, ABC):
                 raise ValueError(
                     "X must be given as in fit, got None. Pass the features of y's steps and of those ahead."
                 )
+            X = self._reader.on_axis(X, data, data.first[0]) if isinstance(X, np.ndarray) else X
             past, _ = read_step_features(self._reader, X, data, extra="ignore")
         if self._uses_X and self._static_reader is not None:
             if static is None:
                 raise ValueError("static must be given beside y, as in fit, got None. Pass one row a series.")
             known_static = read_static(self._static_reader, static, data)
+        elif self._uses_X and static is not None:
+            raise ValueError("static must be left out where fit was not given it. Leave it out, or fit with it.")
         return Known(data, past, None, known_static)
 
-    def _with_future(self, known, X, n_steps):
-        """Return what is known with the features of the steps ahead."""
+    def _check_no_X(self, X):
+        """Refuse features that fit was not given, and that would be ignored."""
+        if self._uses_X and self._reader is None and X is not None:
+            raise ValueError(f"X must be None where fit was given none, got {type(X).__name__}. Fit with X as well.")
+
+    def _with_future(self, known, X, n_steps, needed=None, first=None):
+        """Return what is known with the features of the steps ahead; an array begins at the place `first`."""
+        self._check_no_X(X)
         if not self._uses_X or self._reader is None or n_steps == 0:
             return known
         past_only = self._past_columns()
@@ -165,7 +178,10 @@ class BaseForecaster(BaseEstimator, ABC):
             )
             present = []
         else:
-            future, present = read_step_features(self._reader, X, known.data, n_steps, optional)
+            if isinstance(X, np.ndarray):
+                X = self._reader.on_axis(X, known.data, known.data.last[0] + 1 if first is None else first)
+            X = self._reader.frame(X).drop(columns=past_only, errors="ignore")  # what nobody knows yet is not looked at
+            future, present = read_step_features(self._reader, X, known.data, n_steps, optional, needed=needed)
         return replace(
             known, future=carry_on(self._reader, known, future, [c for c in constant if c not in present], n_steps)
         )
@@ -187,8 +203,12 @@ class BaseForecaster(BaseEstimator, ABC):
                 f"{method} looks ahead: fh must hold steps from 1 on, got {steps.min()}. Use predict for steps before "
                 "the end."
             )
-        n_steps = int(steps.max())
-        return self._with_future(known, X, n_steps), steps, n_steps
+        return self._looking_ahead(known, X, steps, y), steps, int(steps.max())
+
+    def _looking_ahead(self, known, X, steps, y):
+        """Return what is known with the features of the steps ahead; beside y, X begins where y does."""
+        first = None if y is None else known.data.first[0]
+        return self._with_future(known, X, max(0, int(steps.max())), steps.max(axis=1), first)
 
     # --- the public methods ------------------------------------------------------------------------------------------
 
@@ -215,8 +235,9 @@ class BaseForecaster(BaseEstimator, ABC):
         self._validate_params()
         known = self._read_known(y, X, static)
         n_steps = None if fh is None else max(1, int(read_horizon(fh, known.data.axis, known.data.last).max()))
+        vars(self).pop("horizon_", None)  # of an earlier fit
         self._fit(known, n_steps)
-        self._known, self._fh = known, fh
+        self._known, self._fh = known, copy(fh)
         if n_steps is not None or not hasattr(self, "horizon_"):
             self.horizon_ = n_steps or self._default_steps(known)
         return self
@@ -257,7 +278,7 @@ class BaseForecaster(BaseEstimator, ABC):
         known = self._known_for(y, X, static)
         steps = self._steps(fh, known)
         n_steps = max(0, int(steps.max()))
-        known = self._with_future(known, X, n_steps)
+        known = self._looking_ahead(known, X, steps, y)
         data = known.data
         values = np.empty((*steps.shape, data.n_variables))
         series = np.broadcast_to(np.arange(len(data))[:, None], steps.shape)
@@ -369,8 +390,7 @@ class BaseForecaster(BaseEstimator, ABC):
         if not isinstance(seed, Integral | None):
             seed = seed.randint(np.iinfo(np.int32).max)
         paths = self._paths(known, n_steps, int(n_samples), np.random.default_rng(seed))
-        frames = [frame_of(known.data, path, steps, known.data.variables) for path in paths]
-        return pd.concat(frames, keys=range(n_samples), names=["sample"])
+        return frame_of_paths(known.data, paths, steps)
 
     def fit_predict(self, y, X=None, fh=None, X_pred=None, *, static=None):
         """Fit, and forecast.
@@ -409,21 +429,15 @@ class BaseForecaster(BaseEstimator, ABC):
         check_is_fitted(self)
         old = self._known
         options = self._read_options() | {"freq": None}
-        if old.data.is_array and isinstance(y, np.ndarray):
-            y = following(y, old.data)
-        new = read_series(y, axis=old.data.axis, **options)
+        self._check_no_X(X)
+        new = read_series(y, axis=old.data.axis, after=old.data, **options)
         data, n_new, rows = join_series(old.data, new)
         past, static = None, old.static
         if self._uses_X and self._reader is not None:
             if X is None:
                 raise ValueError("X must be given as in fit, got None. Pass the features of the new steps.")
             read, _ = read_step_features(self._reader, X, new)
-            past = Features(
-                np.full((len(data.values), read.numbers.shape[1]), np.nan),
-                np.zeros((len(data.values), read.codes.shape[1]), dtype=np.int64),
-            )
-            for part, where in zip((old.past, read), rows, strict=True):
-                past.numbers[where], past.codes[where] = part.numbers, part.codes
+            past = join_features(old.past, read, rows, len(data.values))
         if static is not None and len(data) > len(old.data):
             raise ValueError(
                 f"y must hold series of fit, whose static features are known, got {data.name_of(len(old.data))}. Fit "
@@ -496,6 +510,7 @@ class BaseForecaster(BaseEstimator, ABC):
             Minus the MASE: larger is better, and -1 is as good as the seasonal naive forecast was in sample.
         """
         check_is_fitted(self)
+        self._check_no_X(X)
         known, actual = self._followed(y)
         data = known.data
         steps = None if fh is None else read_horizon(fh, data.axis, data.last)
@@ -519,14 +534,8 @@ class BaseForecaster(BaseEstimator, ABC):
     def _followed(self, y):
         """Return what is known of the series of y, and y, which must start right after it."""
         data = self._known.data
-        if data.is_array and isinstance(y, np.ndarray):
-            y = following(y, data)
-        actual = read_series(y, axis=data.axis, missing="mask", gaps=getattr(self, "gaps", "error"))
-        if (actual.names is None) != (data.names is None) or not actual.variables.equals(data.variables):
-            raise ValueError(
-                f"y must hold the series and variables of fit, {list(data.variables)}, got {list(actual.variables)}. "
-                "Pass what follows them."
-            )
+        actual = read_series(y, axis=data.axis, missing="mask", gaps=getattr(self, "gaps", "error"), after=data)
+        data.check_alike(actual, "y")
         indices = np.zeros(1, np.int64) if data.names is None else data.names.get_indexer(actual.names)
         if (indices < 0).any():
             name = actual.name_of(int(np.argmax(indices < 0)))
@@ -552,11 +561,14 @@ class BaseForecaster(BaseEstimator, ABC):
         """Return the features of the steps of y, the last row repeated where other series go further."""
         if X is None:
             raise ValueError("X must be given to score as in fit, got None. Pass the features of the steps of y.")
-        optional = [*self._past_columns(), *constant_columns(self._reader, known)]
-        features, present = read_step_features(self._reader, X, actual, optional=optional)
+        constant, past_only = constant_columns(self._reader, known), self._past_columns()
+        if isinstance(X, np.ndarray):
+            X = self._reader.on_axis(X, actual, actual.first[0])
+        X = self._reader.frame(X).drop(columns=past_only, errors="ignore")  # as predict does
+        features, present = read_step_features(self._reader, X, actual, optional=[*past_only, *constant])
         step = np.minimum(np.arange(n_steps), actual.lengths[:, None] - 1)
         future = features[(actual.offsets[:-1, None] + step).ravel()]
-        return carry_on(self._reader, known, future, [c for c in optional if c not in present], n_steps)
+        return carry_on(self._reader, known, future, [c for c in constant if c not in present], n_steps)
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "_known")

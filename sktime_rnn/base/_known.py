@@ -91,23 +91,28 @@ def carry_on(reader, known, future, columns, n_steps):
     return future
 
 
-def following(values, data):
-    """Return an array that follows a series as pandas, with the steps after its end.
+def join_features(old, new, rows, n_rows):
+    """Return the features of steps that were joined.
 
     Parameters
     ----------
-    values : ndarray of shape (n_steps,) or (n_steps, n_variables)
-        What follows.
-    data : SeriesData
-        The series, one.
+    old, new : Features
+        Of the steps so far, and of those that came.
+    rows : tuple of int64 ndarrays
+        The rows that they became, see :func:`~sktime_rnn.panel.join_series`.
+    n_rows : int
+        Number of steps together.
 
     Returns
     -------
-    container : Series or DataFrame
-        With an index on the axis of the series.
+    features : Features
+        One row a step.
     """
-    index = data.axis.index(data.last[0] + 1 + np.arange(len(values)))
-    return pd.Series(values, index) if values.ndim == 1 else pd.DataFrame(values, index)
+    numbers = np.full((n_rows, new.numbers.shape[1]), np.nan)
+    codes = np.zeros((n_rows, new.codes.shape[1]), dtype=np.int64)
+    for part, where in zip((old, new), rows, strict=True):
+        numbers[where], codes[where] = part.numbers, part.codes
+    return Features(numbers, codes)
 
 
 def frame_of(data, values, steps, columns):
@@ -134,6 +139,38 @@ def frame_of(data, values, steps, columns):
     return pd.DataFrame(rows, index=data.index(series, (data.last[:, None] + steps).ravel()), columns=columns)
 
 
+def frame_of_paths(data, paths, steps):
+    """Return sampled paths as a frame.
+
+    Parameters
+    ----------
+    data : SeriesData
+        The series.
+    paths : ndarray of shape (n_samples, n_series, n_steps_ahead, n_variables)
+        Values of all steps ahead.
+    steps : int64 ndarray of shape (n_series, n)
+        Which steps, from 1.
+
+    Returns
+    -------
+    frame : DataFrame
+        One row a sample, series and step; the number of the sample is the first level of the index.
+    """
+    n_samples, series = len(paths), np.repeat(np.arange(len(data)), steps.shape[1])
+    index = data.index(series, (data.last[:, None] + steps).ravel())
+    if data.names is None:
+        index = pd.MultiIndex.from_arrays([index])
+    samples = np.repeat(np.arange(n_samples), len(index))
+    index = pd.MultiIndex(
+        levels=[pd.RangeIndex(n_samples), *index.levels],
+        codes=[samples, *(np.tile(codes, n_samples) for codes in index.codes)],
+        names=["sample", *index.names],
+        verify_integrity=False,
+    )
+    rows = paths[:, series, steps.ravel() - 1].reshape(-1, data.n_variables)
+    return pd.DataFrame(rows, index=index, columns=data.variables)
+
+
 def check_probabilities(name, values):
     """Refuse what is no list of probabilities between 0 and 1.
 
@@ -146,4 +183,7 @@ def check_probabilities(name, values):
     """
     bad = [value for value in values if not isinstance(value, Real) or not 0 < value < 1]
     if bad or not values:
-        raise ValueError(f"{name} must hold numbers between 0 and 1, got {bad[0] if bad else 'none'!r}. Correct it.")
+        got = f"{bad[0]!r}" if bad else "none"
+        raise ValueError(f"{name} must hold numbers between 0 and 1, got {got}. Correct it.")
+    if len(set(values)) < len(values):
+        raise ValueError(f"{name} must hold each number once, got {values}. Drop the duplicates.")

@@ -25,10 +25,11 @@ def difference_scale(data, season, power=1):
     step = np.arange(len(data.values)) - data.offsets[series]
     later = np.flatnonzero(step >= lags[series])
     moved = np.abs(data.values[later] - data.values[later - lags[series[later]]]) ** power
-    total = np.zeros((len(data), data.n_variables))
-    count = np.zeros_like(total)
-    np.add.at(total, series[later], np.nan_to_num(moved))
-    np.add.at(count, series[later], ~np.isnan(moved))
+    shape = (len(data), data.n_variables)
+    total, count = np.zeros(shape), np.zeros(shape)
+    for variable, moves in enumerate(moved.T):
+        total[:, variable] = np.bincount(series[later], np.nan_to_num(moves), minlength=len(data))
+        count[:, variable] = np.bincount(series[later], ~np.isnan(moves), minlength=len(data))
     return np.where(total > 0, total, np.nan) / np.maximum(count, 1)
 
 
@@ -47,10 +48,11 @@ def scaled_errors(errors, data, season):
     Returns
     -------
     scaled : ndarray of shape (n_series, n_variables)
-        NaN where a series never changed in sample.
+        NaN where a series never changed in sample, or has no error.
     """
-    count = np.maximum((~np.isnan(errors)).sum(axis=1), 1)
-    return np.nansum(errors, axis=1) / count / difference_scale(data, season)
+    count = (~np.isnan(errors)).sum(axis=1)
+    mean = np.where(count > 0, np.nansum(errors, axis=1), np.nan) / np.maximum(count, 1)
+    return mean / difference_scale(data, season)
 
 
 def mean_over_series(scaled):
@@ -68,7 +70,8 @@ def mean_over_series(scaled):
     """
     if np.isnan(scaled).all():
         raise ValueError(
-            "y must have changed in sample in one series or more: errors are divided by how much it did, and here it "
-            "never did. Score by another metric: a callable scorer(forecaster, y, X)."
+            "y must have a series that changed in sample, whose change errors are divided by, and that was observed "
+            "at the steps scored, but there is none. Score other steps, or by another metric: a callable "
+            "scorer(forecaster, y, X)."
         )
     return float(np.nanmean(scaled))

@@ -67,10 +67,13 @@ class NetTrainer:
         "device": [str, Hidden(torch.device)],
         "precision": [StrOptions(set(PRECISIONS))],
         "callbacks": [list, None],
-        "warm_start": ["boolean"],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
     }
+
+    def _n_in_batch(self):
+        """Return the most samples in a training batch."""
+        return self.batch_size
 
     def _net_options(self):
         """Return what else the net is made with."""
@@ -100,7 +103,7 @@ class NetTrainer:
             optimizer=optimizer,
             lr=self.lr,
             max_epochs=max_epochs,
-            batch_size=self.batch_size,
+            batch_size=self._n_in_batch(),
             max_batch_steps=self.max_batch_steps,
             per_step=self._spec.get("per_step", False),
             random_state=self._seed,
@@ -116,7 +119,8 @@ class NetTrainer:
 
     def _choose_threads(self):
         """One thread for small networks: more of them wait for each other longer than they work."""
-        return 1 if self.network is None and self.hidden_size <= 256 else min(4, torch.get_num_threads())
+        small = getattr(self, "network", None) is None and self.hidden_size <= 256
+        return 1 if small else min(4, torch.get_num_threads())
 
     def _callbacks(self, stopping, one_epoch):
         callbacks = [

@@ -1,11 +1,12 @@
 """What explains the series: exogenous features as numbers and codes, on the steps of y."""
 
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 import pandas as pd
 
-from sktime_rnn.panel._series import _name, _series_codes
+from sktime_rnn.panel._series import _name, _series_codes, check_levels, holds_numbers, spoken
 from sktime_rnn.panel._time import OFF
 
 UNKNOWN = 0  # the code of a category that fit has not seen
@@ -67,32 +68,71 @@ class FeatureReader:
         self : FeatureReader
             The reader itself.
         """
-        X = self._frame(X)
+        X = self.frame(X)
         self.columns_ = X.columns
-        self.numeric_ = [c for c, dtype in zip(X.columns, X.dtypes, strict=True) if _is_number(dtype)]
+        self.numeric_ = [c for c in X.columns if holds_numbers(X[c])]
         self.categorical_ = [c for c in X.columns if c not in self.numeric_]
-        self.categories_ = [pd.Index(X[c].dropna().unique()) for c in self.categorical_]
         odd = [c for c in self.categorical_ if not _is_category(X[c])]
         if odd:
             raise TypeError(
-                f"{self.name} must hold numbers, booleans, categories or text, got {X[odd[0]].dtype} in column "
+                f"{self.name} must hold real numbers, booleans, categories or text, got {X[odd[0]].dtype} in column "
                 f"{odd[0]!r}. Convert the column."
             )
+        self.categories_ = [pd.Index(X[c].dropna().unique()) for c in self.categorical_]
         return self
 
-    def _frame(self, X):
+    def frame(self, X):
+        """Return what the user passed as a frame.
+
+        Parameters
+        ----------
+        X : DataFrame, Series or ndarray
+            Features.
+
+        Returns
+        -------
+        frame : DataFrame
+            The same, or columns named 0, 1, ...
+        """
         if isinstance(X, pd.Series):
             return X.to_frame()
         if isinstance(X, np.ndarray) and X.ndim in (1, 2):
             return pd.DataFrame(X.reshape(len(X), -1))
         if not isinstance(X, pd.DataFrame):
+            shape = f" of shape {X.shape}" if hasattr(X, "shape") else ""
             raise TypeError(
-                f"{self.name} must be a DataFrame or a Series with the index of y, got {type(X).__name__}. Convert it."
+                f"{self.name} must be a DataFrame, a Series or a 1-D or 2-D array, got {type(X).__name__}{shape}. "
+                "Convert it."
             )
         if X.columns.has_duplicates:
             twice = X.columns[X.columns.duplicated()][0]
             raise ValueError(f"{self.name} must name each column once, but {twice!r} is there twice. Rename it.")
         return X
+
+    def on_axis(self, X, data, first):
+        """Return an array as a frame, its rows the steps from a place on.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_rows,) or (n_rows, n_columns)
+            Features.
+        data : SeriesData
+            The series, one.
+        first : int
+            Place of the first row.
+
+        Returns
+        -------
+        frame : DataFrame
+            With an index on the axis of the series.
+        """
+        if data.names is not None:
+            raise TypeError(
+                f"{self.name} must be a DataFrame with the index of y, (series, time), for a panel, got an array. Give "
+                "it that index."
+            )
+        frame = self.frame(X)
+        return frame.set_axis(data.axis.index(first + np.arange(len(frame))), axis=0)
 
     def read(self, X, optional=()):
         """Return the features of a frame's rows.
@@ -111,7 +151,7 @@ class FeatureReader:
         present : list
             The columns of fit that X has.
         """
-        X = self._frame(X)
+        X = self.frame(X)
         absent = [column for column in self.columns_ if column not in X.columns]
         needed = [column for column in absent if column not in optional]
         if needed:
@@ -126,15 +166,22 @@ class FeatureReader:
         codes = np.zeros((len(X), len(self.categorical_)), dtype=np.int64)
         for place, (column, categories) in enumerate(zip(self.categorical_, self.categories_, strict=True)):
             if column in X.columns:
-                codes[:, place] = categories.get_indexer(pd.Index(X[column])) + 1
+                codes[:, place] = self._codes(X[column], categories)
         return Features(numbers, codes), [column for column in self.columns_ if column not in absent]
 
     def _column(self, series):
-        if not _is_number(series.dtype):
+        if not holds_numbers(series):
             raise TypeError(
                 f"{self.name} must hold numbers in column {series.name!r} as in fit, got {series.dtype}. Convert it."
             )
         return series.to_numpy(dtype=np.float64, na_value=np.nan)
+
+    def _codes(self, series, categories):
+        if pd.api.types.is_string_dtype(categories) and holds_numbers(series) and series.notna().any():
+            raise TypeError(
+                f"{self.name} must hold text in column {series.name!r} as in fit, got {series.dtype}. Convert it."
+            )
+        return categories.get_indexer(pd.Index(series)) + 1
 
     def check(self, features, present, rows, place_of):
         """Refuse infinite values, and missing ones unless they are to be masked.
@@ -165,16 +212,15 @@ class FeatureReader:
                     )
 
 
-def _is_number(dtype):
-    return pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_bool_dtype(dtype)
-
-
 def _is_category(series):
-    dtype = series.dtype
-    return isinstance(dtype, pd.CategoricalDtype) or dtype.kind == "O" or pd.api.types.is_string_dtype(dtype)
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        return True
+    if series.dtype == object:
+        return all(isinstance(cell, str | Real) for cell in series.dropna())
+    return pd.api.types.is_string_dtype(series.dtype)
 
 
-def read_step_features(reader, X, data, n_future=0, optional=(), extra="refuse"):
+def read_step_features(reader, X, data, n_future=0, optional=(), extra="refuse", needed=None):
     """Return the features of the steps of all series, laid out as the series are.
 
     Parameters
@@ -191,6 +237,9 @@ def read_step_features(reader, X, data, n_future=0, optional=(), extra="refuse")
         Columns that may be absent.
     extra : {"refuse", "ignore"}
         What is done with rows that are not steps of y.
+    needed : int ndarray of shape (n_series,), default=None
+        How many of the ``n_future`` steps X must have for each series; by default all. What is read after them is the
+        last of them again.
 
     Returns
     -------
@@ -200,7 +249,7 @@ def read_step_features(reader, X, data, n_future=0, optional=(), extra="refuse")
         The columns of fit that X has.
     """
     if isinstance(X, np.ndarray):
-        X = _with_index(X, data, n_future, reader.name)
+        X = reader.on_axis(X, data, data.last[0] + 1 if n_future else data.first[0])
     read, present = reader.read(X, optional)
     series, places = _positions(X, data, reader.name)
     steps = places - (data.last[series] + 1 if n_future else data.first[series])
@@ -209,18 +258,29 @@ def read_step_features(reader, X, data, n_future=0, optional=(), extra="refuse")
     if not n_future and extra == "refuse" and not inside.all():
         row = int(np.argmin(inside))
         raise ValueError(
-            f"{reader.name} must have the index of y, but its row {X.index[row]} is not in y. Pass "
+            f"{reader.name} must have the index of y, but its row {spoken(X.index[row])} is not in y. Pass "
             f"{reader.name}.loc[y.index]."
         )
     starts = np.arange(len(data)) * n_future if n_future else data.offsets[:-1]
     target = np.full(int(room.sum()), -1)
     rows = np.flatnonzero(inside)
     where = starts[series[rows]] + steps[rows]
-    if len(np.unique(where)) < len(where):
-        raise ValueError(f"{reader.name} must have one row for each step, but has more for some. Drop the duplicates.")
+    twice = np.flatnonzero(np.bincount(where, minlength=len(target))[where] > 1)
+    if len(twice):
+        raise ValueError(
+            f"{reader.name} must have one row for each step, but has more than one for {spoken(X.index[rows[twice[0]]])}. Drop "
+            "the duplicates."
+        )
     target[where] = rows
-    if (target < 0).any():
-        flat = int(np.argmax(target < 0))
+    unread = np.zeros(len(target), dtype=bool)
+    if needed is not None:
+        step = np.arange(n_future)
+        unread = (step >= needed[:, None]).ravel()
+        last = np.minimum(step, np.maximum(needed, 1)[:, None] - 1)
+        target = target[(starts[:, None] + last).ravel()]
+    absent = (target < 0) & ~unread
+    if absent.any():
+        flat = int(np.argmax(absent))
         i = flat // n_future if n_future else int(np.searchsorted(data.offsets, flat, side="right")) - 1
         step = flat - starts[i] + (data.lengths[i] if n_future else 0)
         what = f"the {n_future} steps after the end of y" if n_future else "every step of y"
@@ -228,32 +288,21 @@ def read_step_features(reader, X, data, n_future=0, optional=(), extra="refuse")
             f"{reader.name} must have a row for {what}, but {data.stamp(i, step)} of {data.name_of(i)} is not there. "
             "Add it."
         )
-    reader.check(read, present, target, lambda row: X.index[row])
-    return read[target], present
-
-
-def _with_index(X, data, n_future, name):
-    """Return an array beside an array y as a frame: its rows are the steps of y, or those after it."""
-    n_rows = n_future or len(data.values)
-    if data.names is not None or len(X) != n_rows:
-        raise ValueError(f"{name} as an array must have a row for each of the {n_rows} steps, got shape {X.shape}.")
-    first = data.last[0] + 1 if n_future else data.first[0]
-    return pd.DataFrame(X.reshape(len(X), -1), index=data.axis.index(np.arange(first, first + n_rows)))
+    reader.check(read, present, target[~unread], lambda row: spoken(X.index[row]))
+    features = read[target]
+    features.numbers[target < 0], features.codes[target < 0] = 0.0, UNKNOWN  # of series that look at no step ahead
+    return features, present
 
 
 def _positions(X, data, name):
     """Return the series (-1: none of them) and the place of every row."""
     names, codes, times = _series_codes(X, name)
-    if (names is None) != (data.names is None):
+    check_levels(names, data.names, name)
+    if not data.axis.is_kind(times.level):
         raise ValueError(
-            f"{name} must have the index of y, {'a time index' if data.names is None else '(series, time)'}, got "
-            f"{X.index.nlevels} level(s). Give it that index."
+            f"The time index of {name} must hold {data.axis.kind} as y has, got {times.level.dtype}. Convert it."
         )
-    if not data.axis.is_kind(times):
-        raise ValueError(
-            f"The time index of {name} must hold {data.axis.kind} as y has, got {times.dtype}. Convert it."
-        )
-    places = data.axis.places(times)
+    places = times.numbers(data.axis.places(times.level))
     if (places == OFF).any():
         row = int(np.argmax(places == OFF))
         raise ValueError(
@@ -281,17 +330,28 @@ def read_static(reader, static, data):
     features : Features
         One row a series.
     """
+    if isinstance(static, np.ndarray) and data.names is not None:
+        raise TypeError(
+            f"{reader.name} must be a DataFrame indexed by the series of a panel, got an array. Give it that index."
+        )
+    static = reader.frame(static)
     read, present = reader.read(static)
     if data.names is None:
         rows = np.zeros(1, dtype=np.int64)
         if len(static) != 1:
             raise ValueError(f"{reader.name} must have one row for a single series, got {len(static)}. Pass one.")
     else:
+        check_levels(static.index, data.names, reader.name)
+        if static.index.has_duplicates:
+            twice = static.index[static.index.duplicated()][0]
+            raise ValueError(
+                f"{reader.name} must have one row for each series, but {spoken(twice)} is there twice. Drop one."
+            )
         rows = static.index.get_indexer(data.names)
     if (rows < 0).any():
         raise ValueError(
             f"{reader.name} must have a row for every series, but {data.name_of(int(np.argmax(rows < 0)))} is not in "
             "its index. Add it."
         )
-    reader.check(read, present, rows, lambda row: static.index[row])
+    reader.check(read, present, rows, lambda row: spoken(static.index[row]))
     return read[rows]

@@ -1,5 +1,6 @@
 """Forecasting horizons as users say them."""
 
+from datetime import datetime, timedelta
 from numbers import Integral
 
 import numpy as np
@@ -42,44 +43,63 @@ def read_horizon(fh, axis, last):
     if isinstance(fh, bool) or fh is None:
         raise TypeError(f"{_ALLOWED}, got {fh!r}. Pass range(1, 13) for the next twelve.")
     if _is_duration(fh):
-        stamps = axis.index(last)
-        steps = _checked(axis, pd.Index([stamp + fh for stamp in stamps]), axis.kind) - last
-        return _sorted(steps[:, None], fh)
+        return _after(fh, axis, last)[:, None]
     index = _as_index(fh)
     if len(index) == 0:
         raise ValueError(f"{_ALLOWED}, got none. Pass range(1, 13) for the next twelve.")
-    if isinstance(index, pd.TimedeltaIndex) or all(_is_duration(item) for item in index[:1]):
-        rows = [read_horizon(item, axis, last)[:, 0] for item in index]
-        return _sorted(np.stack(rows, axis=1), fh)
+    if all(_is_duration(item) for item in index[:1]):
+        if not all(map(_is_duration, index)):
+            raise TypeError(f"{_ALLOWED}, got durations and others mixed: {list(index[:3])}. Pass one kind.")
+        return _sorted(np.stack([_after(item, axis, last) for item in index], axis=1), fh)
     if pd.api.types.is_integer_dtype(index.dtype) and relative is not False:
         steps = index.to_numpy(dtype=np.int64)
         return _sorted(np.broadcast_to(steps, (len(last), len(steps))), fh)
     if not axis.is_kind(index):
         raise TypeError(f"{_ALLOWED}, which are {axis.kind}, got {index.dtype}: {list(index[:3])}. Convert it.")
-    return _sorted(_checked(axis, index, axis.kind) - last[:, None], fh)
+    return _sorted(_checked(axis, index) - last[:, None], fh)
 
 
 def _is_duration(item):
-    return isinstance(item, pd.Timedelta | pd.DateOffset | np.timedelta64)
+    return isinstance(item, timedelta | pd.DateOffset | np.timedelta64) and item is not pd.NaT
+
+
+def _after(duration, axis, last):
+    """Return how many steps a duration is after the last step of every series."""
+    ends, owner = np.unique(last, return_inverse=True)
+    try:
+        moved = pd.Index([_moved(stamp, duration, axis) for stamp in axis.index(ends)])
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"fh must hold durations of which y's steps, {axis.kind}, are a part, got {duration!r}: {error}. Pass "
+            "numbers of steps."
+        ) from error
+    return (_checked(axis, moved) - ends)[owner]
+
+
+def _moved(stamp, duration, axis):
+    if isinstance(stamp, pd.Timestamp) and stamp.tz is not None and not axis.is_fixed:  # a calendar follows the clock
+        return (stamp.tz_localize(None) + duration).tz_localize(stamp.tz)
+    return stamp + duration
 
 
 def _as_index(fh):
     if isinstance(fh, pd.Index):
         return fh
-    if isinstance(fh, Integral | pd.Timestamp | pd.Period | np.datetime64):
+    if isinstance(fh, Integral | datetime | pd.Period | np.datetime64):
         fh = [fh]
     try:
-        array = fh if isinstance(fh, list | tuple) else list(fh) if isinstance(fh, range) else np.asarray(fh)
-        return pd.Index(array)
+        return pd.Index(fh if isinstance(fh, list | tuple) else list(fh) if isinstance(fh, range) else np.asarray(fh))
     except (TypeError, ValueError) as error:
-        raise TypeError(f"{_ALLOWED}, got {type(fh).__name__}. Pass range(1, 13) for the next twelve.") from error
+        raise TypeError(f"{_ALLOWED}, got {fh!r}. Pass range(1, 13) for the next twelve.") from error
 
 
-def _checked(axis, index, kind):
+def _checked(axis, index):
     places = axis.places(index)
     if (places == OFF).any():
         stamp = index[int(np.argmax(places == OFF))]
-        raise ValueError(f"fh must hold time stamps of y's axis, {kind}, but {stamp} does not lie on it. Correct it.")
+        raise ValueError(
+            f"fh must hold time stamps of y's axis, {axis.kind}, but {stamp} does not lie on it. Correct it."
+        )
     return places
 
 

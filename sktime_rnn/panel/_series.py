@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from sktime_rnn.panel._frames import frame_values
-from sktime_rnn.panel._time import OFF, TimeAxis, find_axis
+from sktime_rnn.panel._frames import frame_values, has_axes
+from sktime_rnn.panel._time import OFF, TimeAxis, _not_a_time, find_axis
 
 ALL = "the series"  # what a single series is called in messages
+_NUMBERS = {"boolean", "decimal", "empty", "floating", "integer", "mixed-integer-float"}  # as pandas infers them
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class SeriesData:
 
     def name_of(self, i):
         """What series i is called in messages."""
-        return ALL if self.names is None else f"series {self.names[i]!r}"
+        return _name(self.names, i)
 
     def stamp(self, i, step):
         """The time stamp of a step of series i."""
@@ -93,11 +94,28 @@ class SeriesData:
         index : Index of length n
             Of time stamps, or of (series, time) for a panel.
         """
-        stamps = self.axis.index(places)
         if self.names is None:
-            return stamps
-        arrays = [self.names[series].get_level_values(level) for level in range(self.names.nlevels)]
-        return pd.MultiIndex.from_arrays([*arrays, stamps], names=[*self.names.names, self.axis.name])
+            return self.axis.index(places)
+        # By codes: the levels are as long as there are series and stamps, and sorted as pandas has them.
+        upper = [self.names.get_level_values(level) for level in range(self.names.nlevels)]
+        upper = pd.MultiIndex.from_arrays(upper, names=self.names.names)
+        codes, stamps = pd.factorize(places, sort=True)
+        return pd.MultiIndex(
+            levels=[*upper.levels, self.axis.index(stamps)],
+            codes=[*(np.asarray(level)[series] for level in upper.codes), codes],
+            names=[*upper.names, self.axis.name],
+            verify_integrity=False,
+        )
+
+    def check_alike(self, new, name):
+        """Refuse series that cannot be these ones later on; a Series without a name may go on from any."""
+        unnamed = new.columns is None and self.columns is None and new.title is None
+        if not unnamed and not new.variables.equals(self.variables):
+            raise ValueError(
+                f"{name} must hold the variables {list(self.variables)} as in fit, got {list(new.variables)}. Pass the "
+                "same."
+            )
+        check_levels(new.names, self.names, name)
 
     def wrap(self, values, series, places):
         """Return values in the container that came in.
@@ -163,7 +181,7 @@ class SeriesData:
         return replace(self, values=self.values[rows], offsets=offsets)
 
 
-def read_series(y, *, axis=None, freq=None, gaps="error", missing="error", name="y"):
+def read_series(y, *, axis=None, freq=None, gaps="error", missing="error", after=None, name="y"):
     """Read one or many time series.
 
     Parameters
@@ -178,6 +196,8 @@ def read_series(y, *, axis=None, freq=None, gaps="error", missing="error", name=
         Refuse unsorted rows and steps that are not there, or sort them and add the steps as missing values.
     missing : {"error", "mask"}, default="error"
         Refuse NaN, or let them pass.
+    after : SeriesData, default=None
+        What y goes on from. An array then starts at its end, and y may hold steps that nobody observed.
     name : str, default="y"
         What error messages call the argument.
 
@@ -187,27 +207,32 @@ def read_series(y, *, axis=None, freq=None, gaps="error", missing="error", name=
         Flat values and where they lie in time.
     """
     y, is_array = _as_pandas(y, name)
+    if is_array and after is not None:
+        y.index = _index_after(after, len(y), name)
     names, codes, times = _series_codes(y, name)
     values = _numbers(y, name)
     title = y.name if isinstance(y, pd.Series) else None
     columns = None if isinstance(y, pd.Series) else y.columns
-    if is_array and columns is not None and values.shape[1] == 1:
-        columns = pd.RangeIndex(1)
     order, codes, times = _in_order(codes, times, names, gaps, name)
     if order is not None:
         values = values[order]
     offsets = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=1 if names is None else len(names)))])
     if axis is None:
         longest = int(np.argmax(np.diff(offsets)))
-        own = times[offsets[longest] : offsets[longest + 1]] if names is not None else times
+        own = times.of(slice(offsets[longest], offsets[longest + 1]))
+        if freq is None and len(own) < 3:  # too few to tell, but a level of dates may know
+            freq = getattr(times.level, "freq", None)
         axis = find_axis(own, freq, name=name)
-    elif not axis.is_kind(times):
+    elif not axis.is_kind(times.level):
         raise ValueError(
-            f"The time index of {name} must hold {axis.kind} as in fit, got {times.dtype}. Convert it, or fit again."
+            f"The time index of {name} must hold {axis.kind} as in fit, got {times.level.dtype}. Convert it, or fit "
+            "again."
         )
     data = SeriesData(values, offsets, np.zeros(len(offsets) - 1, np.int64), axis, names, columns, title, is_array)
     data = _on_axis(data, times, gaps, name)
     _check_numbers(data, "mask" if gaps == "fill" else missing, name)
+    if after is None:
+        _check_observed(data, name)
     return data
 
 
@@ -215,31 +240,67 @@ def _as_pandas(y, name):
     if isinstance(y, pd.Series | pd.DataFrame):
         if len(y) == 0 or (isinstance(y, pd.DataFrame) and y.shape[1] == 0):
             raise ValueError(f"{name} must hold one step or more, got shape {y.shape}. Pass the series.")
+        if isinstance(y, pd.DataFrame) and y.columns.has_duplicates:
+            twice = y.columns[y.columns.duplicated()][0]
+            raise ValueError(f"{name} must name each variable once, but {twice!r} is there twice. Rename it.")
         return y, False
     if y is None:
         raise ValueError(f"{name} must be a series to forecast, got None. Pass it: fit(y).")
-    try:
-        values = np.asarray(y)
-    except ValueError as error:
-        raise _not_a_series(y, name) from error
-    if values.ndim not in (1, 2) or values.size == 0 or values.dtype.kind not in "biuf":
+    if isinstance(y, list | tuple) and any(map(has_axes, y)):  # several series, or steps: nobody can tell
         raise _not_a_series(y, name)
-    if values.ndim == 1:
-        return pd.Series(values), True
-    return pd.DataFrame(values), True
+    values = np.asarray(y.astype(np.float64).filled(np.nan) if isinstance(y, np.ma.MaskedArray) else y)
+    if values.ndim not in (1, 2) or values.dtype.kind not in "biufO":
+        raise _not_a_series(y, name)
+    if values.size == 0:
+        raise ValueError(f"{name} must hold one step or more, got shape {values.shape}. Pass the series.")
+    return (pd.Series(values) if values.ndim == 1 else pd.DataFrame(values)), True
 
 
 def _not_a_series(y, name):
     shape = f" of shape {y.shape}" if hasattr(y, "shape") else ""
+    kind = f" of {y.dtype}" if isinstance(y, np.ndarray) else ""
     return TypeError(
         f"{name} must be a Series, a DataFrame (several variables, or a panel with a (series, time) MultiIndex) or an "
-        f"array of numbers of shape (n_steps,) or (n_steps, n_variables), got {type(y).__name__}{shape}. Join several "
-        f"series by pd.concat(series, keys=names)."
+        f"array of numbers of shape (n_steps,) or (n_steps, n_variables), got {type(y).__name__}{shape}{kind}. Join "
+        "several series by pd.concat(series, keys=names)."
     )
 
 
+def _index_after(data, n_steps, name):
+    """Return the index of an array that goes on where an array ended."""
+    if not data.is_array:
+        raise TypeError(
+            f"{name} must be a Series or a DataFrame as in fit, whose index says when its steps were, got an array. "
+            "Give it that index."
+        )
+    return data.axis.index(data.last[0] + 1 + np.arange(n_steps))
+
+
+class Stamps:
+    """The time stamps of rows: the distinct ones, and which of them each row has (None: one each, as they come)."""
+
+    def __init__(self, level, codes=None):
+        self.level = level
+        self.codes = codes
+
+    def of(self, rows):
+        """The stamps of some rows, an Index."""
+        return self.level[rows] if self.codes is None else self.level.take(self.codes[rows])
+
+    def __getitem__(self, row):
+        return self.level[row if self.codes is None else self.codes[row]]
+
+    def take(self, order):
+        """The same in another order."""
+        return Stamps(self.level.take(order)) if self.codes is None else Stamps(self.level, self.codes[order])
+
+    def numbers(self, of_level):
+        """What is said of the distinct stamps, for every row."""
+        return of_level if self.codes is None else of_level[self.codes]
+
+
 def _series_codes(y, name):
-    """Return the names of the series (None for one), the series of each row, and the time stamp of each row."""
+    """Return the names of the series (None for one), the series of each row, and the time stamps of the rows."""
     index = y.index
     if not isinstance(index, pd.MultiIndex):
         if index.hasnans:
@@ -247,40 +308,61 @@ def _series_codes(y, name):
                 f"The time index of {name} must say when each row was, but it is missing in row "
                 f"{int(np.argmax(index.isna()))}. Drop the row or fill in its time stamp."
             )
-        return None, np.zeros(len(index), dtype=np.int64), index
-    missing = np.array([codes < 0 for codes in index.codes])
-    if missing.any():
-        level, row = np.argwhere(missing)[0]
+        return None, np.zeros(len(index), dtype=np.int64), Stamps(index)
+    if index.nlevels == 1:
         raise ValueError(
-            f"The index of {name} must name the series and the time of every row, but level {level} is missing in row "
-            f"{row}. Drop the row or fill it in."
+            f"The MultiIndex of {name} must have the levels (series, time), got {list(index.names)} alone. Name the "
+            "series in a level before it, or make it a plain index."
         )
-    upper = index.droplevel(-1)
-    codes, names = upper.factorize()
-    if isinstance(names, pd.MultiIndex):
-        names = names.set_names(index.names[:-1])
+    for level, codes in enumerate(index.codes):
+        if (codes < 0).any():
+            raise ValueError(
+                f"The index of {name} must name the series and the time of every row, but level {level} is missing in "
+                f"row {int(np.argmax(codes < 0))}. Drop the row or fill it in."
+            )
+    *upper, times = range(index.nlevels)
+    joint = np.asarray(index.codes[0])
+    if len(upper) > 1:
+        joint = np.ravel_multi_index([index.codes[i] for i in upper], [len(index.levels[i]) for i in upper])
+    codes, distinct = pd.factorize(joint)
+    if len(upper) > 1:
+        parts = np.unravel_index(distinct, [len(index.levels[i]) for i in upper])
+        levels = [index.levels[i].take(part) for i, part in zip(upper, parts, strict=True)]
+        names = pd.MultiIndex.from_arrays(levels, names=index.names[:-1])
     else:
-        names = pd.Index(names, name=index.names[0])
-    times = index.levels[-1].take(index.codes[-1])
-    return names, codes.astype(np.int64), times
+        names = index.levels[0].take(distinct).rename(index.names[0])
+    level = index.levels[times].rename(index.names[times])
+    return names, codes.astype(np.int64, copy=False), Stamps(level, np.asarray(index.codes[times]))
+
+
+def holds_numbers(column):
+    """Whether a column holds real numbers or booleans, if only as objects."""
+    dtype = column.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        return False
+    if dtype.kind == "O":
+        return pd.api.types.infer_dtype(column, skipna=True) in _NUMBERS
+    return pd.api.types.is_numeric_dtype(dtype) and dtype.kind != "c"
 
 
 def _numbers(y, name):
+    """Return the values as an array of our own, (n_rows, n_variables)."""
     frame = y.to_frame() if isinstance(y, pd.Series) else y
-    odd = [
-        column
-        for column, dtype in zip(frame.columns, frame.dtypes, strict=True)
-        if not pd.api.types.is_numeric_dtype(dtype)
-    ]
-    if odd:
-        try:
-            frame = frame.astype(dict.fromkeys(odd, np.float64))
-        except (TypeError, ValueError) as error:
+    objects = []
+    for column in frame.columns:
+        if not holds_numbers(frame[column]):
             raise TypeError(
-                f"{name} must hold numbers, got {frame[odd[0]].dtype} in {odd[0]!r}: {error}. Convert it, or leave the "
-                "column out; what explains the series belongs into X."
-            ) from error
-    return np.asarray(frame_values(frame), dtype=np.float64)
+                f"{name} must hold real numbers, got {frame[column].dtype} in {column!r}, such as "
+                f"{frame[column].iloc[0]!r}. Convert it, or leave the column out; what explains the series belongs "
+                "into X."
+            )
+        if frame[column].dtype.kind == "O":
+            objects.append(column)
+    if objects:
+        frame = frame.copy()
+        for column in objects:
+            frame[column] = frame[column].to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.array(frame_values(frame), dtype=np.float64, order="C")
 
 
 def _in_order(codes, times, names, gaps, name):
@@ -313,24 +395,34 @@ def _in_order(codes, times, names, gaps, name):
 
 
 def _name(names, code):
-    return ALL if names is None else f"series {names[code]!r}"
+    return ALL if names is None else f"series {spoken(names[code])}"
+
+
+def spoken(label):
+    """A label of an index or a column as users write it: 3, not np.int64(3)."""
+    if isinstance(label, tuple):
+        return f"({', '.join(map(spoken, label))})"
+    return repr(label.item() if isinstance(label, np.integer | np.floating) else label)
 
 
 def _ranks(times, name):
     """Return whole numbers in the order of the stamps."""
-    if hasattr(times, "asi8"):
-        return times.asi8
-    if pd.api.types.is_integer_dtype(times.dtype):
-        return times.to_numpy(dtype=np.int64)
-    raise TypeError(
-        f"The time index of {name} must hold dates, periods or integers, got {times.dtype}. Convert it first: "
-        "pd.to_datetime, pd.PeriodIndex, or a RangeIndex for plain counting."
-    )
+    level = times.level
+    is_integer = pd.api.types.is_integer_dtype(level.dtype)
+    if not is_integer and not isinstance(level, pd.DatetimeIndex | pd.PeriodIndex):
+        raise _not_a_time(level, name)
+    if times.codes is None:
+        return level.to_numpy(dtype=np.int64) if is_integer else level.asi8
+    if level.is_monotonic_increasing:
+        return times.codes
+    ranks = np.empty(len(level), dtype=np.int64)
+    ranks[level.argsort()] = np.arange(len(level))
+    return ranks[times.codes]
 
 
 def _on_axis(data, times, gaps, name):
     """Return the data with the place of each first step; steps that are not there are refused or added."""
-    places = data.axis.places(times)
+    places = times.numbers(data.axis.places(times.level))
     series = np.repeat(np.arange(len(data)), data.lengths)
     off = places == OFF
     if off.any():
@@ -366,16 +458,32 @@ def _check_numbers(data, missing, name):
             row, column = np.argwhere(bad)[0]
             i = int(np.searchsorted(data.offsets, row, side="right")) - 1
             remedy = "set missing='mask', or fill it in" if kind == "missing" else "replace it"
-            of = "" if data.columns is None else f", variable {data.columns[column]!r}"
+            of = "" if data.columns is None else f", variable {spoken(data.columns[column])}"
             raise ValueError(
                 f"{name} must hold finite numbers, but a value is {kind} at {data.stamp(i, row - data.offsets[i])} of "
                 f"{data.name_of(i)}{of} ({bad.sum()} in all): NaN or infinity. To go on, {remedy}."
             )
-    empty = np.flatnonzero(np.add.reduceat(~np.isnan(data.values).any(axis=1), data.offsets[:-1]) == 0)
+
+
+def _check_observed(data, name):
+    observed = ~np.isnan(data.values).any(axis=1)
+    empty = np.flatnonzero(~np.logical_or.reduceat(observed, data.offsets[:-1]))
     if len(empty):
+        variables = "" if data.n_variables == 1 else " of all variables"
         raise ValueError(
-            f"{name} must have an observed step in every series, but {data.name_of(empty[0])} has none. Leave it out."
+            f"{name} must have an observed step{variables} in every series, but {data.name_of(empty[0])} has none. "
+            "Leave it out."
         )
+
+
+def check_levels(names, wanted, name):
+    """Refuse series that are named by another number of index levels than those of fit; None is a single series."""
+    n_levels, n_wanted = (0 if each is None else each.nlevels for each in (names, wanted))
+    if n_levels != n_wanted:
+        wanted, got = (
+            f"a panel whose series are named by {n} level(s)" if n else "a single series" for n in (n_wanted, n_levels)
+        )
+        raise ValueError(f"{name} must be {wanted} as in fit, got {got}. Give it that index.")
 
 
 def join_series(old, new, name="y"):
@@ -397,25 +505,21 @@ def join_series(old, new, name="y"):
     rows : tuple of int64 ndarrays
         The rows of ``data.values`` that the rows of `old` and those of `new` became.
     """
-    if not new.variables.equals(old.variables):
-        raise ValueError(
-            f"{name} must hold the variables {list(old.variables)} as in fit, got {list(new.variables)}. Pass the same."
-        )
-    if (old.names is None) != (new.names is None):
-        raise ValueError(f"{name} must be a {'single series' if old.names is None else 'panel'} as in fit. Pass one.")
+    old.check_alike(new, name)
     names = None if old.names is None else old.names.append(new.names[~new.names.isin(old.names)])
     n_series = 1 if names is None else len(names)
     where = np.zeros(1, np.int64) if names is None else names.get_indexer(new.names)
     first, last = np.full(n_series, np.iinfo(np.int64).max), np.full(n_series, np.iinfo(np.int64).min)
     first[: len(old)], last[: len(old)] = old.first, old.last
     known = where < len(old)
-    wrong = known & ((new.first > last[where] + 1) | (new.first < first[where]))
-    if wrong.any():
-        i = int(np.argmax(wrong))
-        wanted = old.axis.index([last[where[i]] + 1])[0]
+    late, early = known & (new.first > last[where] + 1), known & (new.first < first[where])
+    if (late | early).any():
+        i = int(np.argmax(late | early))
+        start, end = old.axis.index(np.array([first[where[i]], last[where[i]] + 1]))
+        remedy = "Pass the steps in between as well." if late[i] else "Leave the earlier steps out, or fit again."
         raise ValueError(
-            f"{name} must go on where {new.name_of(i)} ended, at {wanted} or before, got a start at {new.stamp(i, 0)}. "
-            "Pass the steps in between as well."
+            f"{name} must go on where {new.name_of(i)} ended, at {end}, or replace steps from {start} on, got a start "
+            f"at {new.stamp(i, 0)}. {remedy}"
         )
     before = last.copy()
     first[where] = np.minimum(first[where], new.first)
@@ -466,10 +570,18 @@ def from_long(df, id, time, target, features=None):
     b     0      5.0
     Name: sold, dtype: float64
     """
-    ids = list(id) if isinstance(id, list | tuple) else [id]
-    wanted = [*ids, time, *(target if isinstance(target, list) else [target]), *(features or [])]
+    ids, targets, explaining = (
+        list(columns) if isinstance(columns, list | tuple) else [columns] for columns in (id, target, features or [])
+    )
+    wanted = [*ids, time, *targets, *explaining]
+    if not isinstance(df, pd.DataFrame):
+        raise TypeError(f"df must be a DataFrame with the columns {wanted}, got {type(df).__name__}. Convert it.")
     absent = [column for column in wanted if column not in df.columns]
     if absent:
-        raise ValueError(f"df must have the columns {wanted}, but {absent[0]!r} is not there: {list(df.columns)}.")
+        raise ValueError(
+            f"df must have the columns {wanted}, but {absent[0]!r} is not there, got {list(df.columns)}. Name a column "
+            "that is."
+        )
     frame = df.set_index([*ids, time]).sort_index(kind="stable")
-    return frame[target] if features is None else (frame[target], frame[features])
+    y = frame[targets] if isinstance(target, list | tuple) else frame[target]
+    return y if features is None else (y, frame[explaining])

@@ -1,14 +1,17 @@
 """A regular time axis: time stamps as whole numbers, and back."""
 
 from collections.abc import Hashable
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from pandas.tseries.frequencies import to_offset
+from pandas.tseries.offsets import Tick
 
 OFF = np.iinfo(np.int64).min  # the place of a stamp that is not on the axis
 _MOST_WINDOWS = 50
+_UNITS_OF_TIME = ("s", "ms", "us", "ns")  # coarse to fine
 
 
 class TimeAxis(NamedTuple):
@@ -51,10 +54,31 @@ class TimeAxis(NamedTuple):
             if contiguous:
                 return pd.RangeIndex(first, first + self.freq * len(places), self.freq, name=self.name)
             return pd.Index(self.start + self.freq * places, name=self.name)
-        low, high = (int(places.min()), int(places.max())) if len(places) else (0, -1)
-        stamp = self.start + low * self.freq if low else self.start
-        grid = pd.date_range(stamp, periods=high - low + 1, freq=self.freq, name=self.name).as_unit(self.start.unit)
-        return grid if contiguous else grid.take(places - low)
+        if len(places) == 0:
+            return self._grid(0, 0)
+        low, high = int(places.min()), int(places.max())
+        grid = self._grid(low, high - low + 1)
+        if not contiguous:
+            return grid.take(places - low)
+        if grid.freq is None:
+            with suppress(ValueError):  # clocks may have skipped a stamp: then the dates have no frequency
+                grid.freq = self.freq
+        return grid
+
+    @property
+    def is_fixed(self):
+        """Whether steps are equally long, unlike months, or days where clocks change."""
+        return isinstance(self.freq, Tick) and not isinstance(self.freq, pd.offsets.Day)
+
+    def _grid(self, low, n_steps):
+        """Return the dates of the places from `low` on."""
+        zone, unit = self.start.tz, self.start.unit
+        start = self.start if self.is_fixed else self.start.tz_localize(None)  # a calendar follows the clock
+        start = start + low * self.freq if low else start
+        grid = pd.date_range(start, periods=n_steps, freq=self.freq, name=self.name, unit=unit)
+        if zone is None or self.is_fixed:
+            return grid
+        return grid.tz_localize(zone, nonexistent="shift_forward", ambiguous=np.ones(n_steps, dtype=bool))
 
     def places(self, index):
         """Return the places of some stamps; ``OFF`` for a stamp that is not on the axis.
@@ -69,15 +93,30 @@ class TimeAxis(NamedTuple):
         places : int64 ndarray of shape (n,)
             Their places.
         """
-        if len(index) == 0:
-            return np.zeros(0, dtype=np.int64)
+        places = np.full(len(index), OFF)
+        there = np.asarray(index.notna())
+        if not there.any():
+            return places
+        places[there] = self._places(index if there.all() else index[there])
+        return places
+
+    def _places(self, index):
         if isinstance(self.start, pd.Period):
             return _whole(index.asi8 - self.start.ordinal, self.freq.n)
         if isinstance(self.freq, int):
             return _whole(index.to_numpy(dtype=np.int64) - self.start, self.freq)
-        grids = [(pd.date_range(self.start, max(index.max(), self.start), freq=self.freq), 1)]
-        if index.min() < self.start:
-            grids.append((pd.date_range(self.start, index.min(), freq=-self.freq), -1))
+        start = pd.DatetimeIndex([self.start])
+        if self.is_fixed:
+            step = pd.Timedelta(self.freq)
+            unit = max(index.unit, start.unit, step.unit, key=_UNITS_OF_TIME.index)
+            distance = index.as_unit(unit).asi8 - start.as_unit(unit).asi8
+            return _whole(distance, int(step.as_unit(unit).asm8.astype(np.int64)))
+        if self.start.tz is not None:
+            index, start = index.tz_localize(None), start.tz_localize(None)
+        first, last = index.min(), index.max()
+        grids = [(pd.date_range(start[0], max(last, start[0]), freq=self.freq), 1)]
+        if first < start[0]:
+            grids.append((pd.date_range(start[0], first, freq=-self.freq), -1))
         places = np.full(len(index), OFF)
         for grid, direction in grids:
             found = grid.get_indexer(index)
@@ -97,9 +136,8 @@ class TimeAxis(NamedTuple):
         """What the stamps are, in words."""
         if isinstance(self.freq, int):
             return "integers"
-        name = f"periods of frequency {self.freq.freqstr!r}"
         if isinstance(self.start, pd.Period):
-            return name
+            return f"periods of frequency {self.start.freqstr!r}"
         zone = "without time zone" if self.start.tz is None else f"of time zone {self.start.tz}"
         return f"dates of frequency {self.freq.freqstr!r} {zone}"
 
@@ -135,18 +173,42 @@ def find_axis(index, freq=None, *, name="y"):
             step = np.gcd.reduce(np.diff(index.to_numpy(dtype=np.int64))) if len(index) > 1 else 1
         return TimeAxis(int(index[0]), int(step), index.name)
     if not isinstance(index, pd.DatetimeIndex):
-        raise TypeError(
-            f"The time index of {name} must hold dates, periods or integers, got {index.dtype}. Convert it first: "
-            f"pd.to_datetime, pd.PeriodIndex, or a RangeIndex for plain counting."
-        )
+        raise _not_a_time(index, name)
     if freq is None:
         freq = index.freq if index.freq is not None else _inferred_freq(index)
     if freq is None:
         raise ValueError(
-            f"The dates of {name} must have a frequency, but none can be inferred from {len(index)} dates, "
+            f"The dates of {name} must have a frequency, but none can be inferred from {len(index)} of them, "
             f"{_examples(index)}. Say it, freq='D' for example, or convert the index: {name}.asfreq('D')."
         )
-    return TimeAxis(index[0], to_offset(freq), index.name)
+    return TimeAxis(index[0], _offset(freq), index.name)
+
+
+def _not_a_time(index, name):
+    return TypeError(
+        f"The time index of {name} must hold dates, periods or integers, got {index.dtype}. Convert it first: "
+        "pd.to_datetime, pd.PeriodIndex, or a RangeIndex for plain counting."
+    )
+
+
+def _offset(freq):
+    """Return a frequency as pandas' offset."""
+    why = ""
+    try:
+        offset = to_offset(freq)
+        if offset is not None and _code(offset) and offset.n > 0:
+            return offset
+    except (TypeError, ValueError) as error:
+        why = f": {error}"
+    raise ValueError(f"freq must be a frequency of pandas with a name, 'D', 'h' or 'MS', got {freq!r}{why}. Name one.")
+
+
+def _code(offset):
+    """Return the unit of an offset as pandas spells it, ME or W; None for one without a name, DateOffset(days=1)."""
+    try:
+        return offset.rule_code.split("-")[0]
+    except NotImplementedError:
+        return None
 
 
 def _examples(index):
@@ -203,8 +265,7 @@ def season_lengths(freq):
     """
     if isinstance(freq, int):
         return ()
-    unit = freq.rule_code.split("-")[0] if hasattr(freq, "rule_code") else freq.name.split("-")[0]
-    unit = _UNITS.get(unit, unit)
+    unit = _UNITS.get(_code(freq), _code(freq))
     cycles = _CYCLES.get(unit, ())
     if unit == "min":  # an hour is a season only for minutes themselves
         cycles = cycles if freq.n == 1 else cycles[1:]
@@ -250,7 +311,7 @@ def calendar_features(axis, first, n_steps):
         return np.zeros((n_steps, 0), dtype=np.float32), []
     index = axis.index(np.arange(first, first + n_steps))
     index = index.to_timestamp() if isinstance(index, pd.PeriodIndex) else index
-    unit = _UNITS.get(axis.freq.rule_code.split("-")[0], axis.freq.rule_code.split("-")[0])
+    unit = _UNITS.get(_code(axis.freq), _code(axis.freq))
     columns, names = [], []
     for name, units, share in _CALENDAR:
         if unit in units:

@@ -1,0 +1,141 @@
+"""The spread of forecasts around the network's output, learnt from windows whose future is known.
+
+Shapes: N windows, B windows to forecast, K = H * V outputs, Q quantiles.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+_AT_ONCE = 20_000
+_GRID = np.array([0.001, 0.005, *np.arange(1, 100) / 100, 0.995, 0.999])
+
+
+@dataclass
+class Spread:
+    r"""Quantiles of the steps ahead, on the scale of their window.
+
+    Where ``shifts`` is set, each quantile of the head, or the point forecast of a head without a distribution, is
+    moved by the same quantile of its errors on windows whose future is known:
+
+    .. math:: \hat q_\alpha(x) + Q_\alpha\{y_i - \hat q_\alpha(x_i)\}
+
+    step by step, the level corrected for the number of windows. On windows that training has not seen this is split
+    conformal prediction; its two-sided form for quantiles is conformalised quantile regression with one correction for
+    each side.
+
+    Attributes
+    ----------
+    raw : float32 ndarray of shape (N, K * n_params)
+        The network's outputs for those windows.
+    y : float64 ndarray of shape (N, K)
+        What came, NaN where it is missing.
+    shifts : bool
+        Whether quantiles are moved.
+    links : float64 ndarray of shape (H,)
+        Correlation of the normal scores of each step with those of the step before.
+
+    References
+    ----------
+    J. Lei, M. G'Sell, A. Rinaldo, R. J. Tibshirani and L. Wasserman (2018). Distribution-free predictive inference for
+    regression. JASA 113, 1094-1111.
+    Y. Romano, E. Patterson and E. Candes (2019). Conformalized quantile regression. NeurIPS.
+    """
+
+    raw: np.ndarray
+    y: np.ndarray
+    shifts: bool
+    links: np.ndarray
+
+    @classmethod
+    def learn(cls, head, raw, y, shifts, horizon):
+        """Return the spread of windows with known future.
+
+        Parameters
+        ----------
+        head : Head
+            Of the network.
+        raw, y, shifts
+            As above.
+        horizon : int
+            H.
+        """
+        spread = cls(raw.astype(np.float32), y, shifts, np.zeros(horizon))
+        grid = spread.quantiles(head, raw, np.arange(1, 20) / 20)  # (N, K, Q)
+        score = (y[:, :, None] > grid).mean(axis=2)
+        score = np.where(np.isnan(y), np.nan, score * 2 - 1) * 1.7  # near enough to normal scores for a correlation
+        score = score.reshape(len(y), horizon, -1)
+        now, before = score[:, 1:], score[:, :-1]
+        both = ~np.isnan(now) & ~np.isnan(before)
+        products = [
+            np.where(both, a * b, 0.0).sum(axis=(0, 2)) for a, b in ((now, before), (now, now), (before, before))
+        ]
+        spread.links[1:] = np.clip(products[0] / np.sqrt(np.maximum(products[1] * products[2], 1e-12)), -0.99, 0.99)
+        return spread
+
+    def quantiles(self, head, raw, alpha):
+        """Return quantiles for the network's outputs, (B, K, Q), in the order of alpha."""
+        values = _head_quantiles(head, raw, alpha)
+        if self.shifts:
+            values = values + self._shifts(head, alpha)
+        order = np.argsort(alpha)
+        values[..., order] = np.sort(values, axis=-1)
+        return values
+
+    def _shifts(self, head, alpha):
+        """Return by how much each quantile is moved, (K, Q)."""
+        errors = self.y[:, :, None] - _head_quantiles(head, self.raw, alpha)  # (N, K, Q)
+        alpha = np.asarray(alpha)
+        n = np.maximum((~np.isnan(errors[:, :, 0])).sum(axis=0), 1)[:, None]  # (K, 1)
+        level = np.clip(0.5 + (alpha - 0.5) * (n + 1) / n, 0, 1)
+        errors = np.sort(errors, axis=0)  # NaN come last
+        place = level * (n - 1)
+        low = np.floor(place).astype(np.int64)
+        part = place - low
+        first, second = (
+            np.take_along_axis(errors, np.minimum(rows, n - 1)[None], axis=0)[0] for rows in (low, low + 1)
+        )
+        return np.nan_to_num(first + part * (second - first))
+
+    def sample(self, head, raw, n_samples, rng):
+        """Return joint samples, (n_samples, B, K): a chain of normal scores through the steps, put into quantiles."""
+        grid = self.quantiles(head, raw, _GRID)  # (B, K, Q)
+        horizon = len(self.links)
+        n_variables = grid.shape[1] // horizon
+        score = rng.standard_normal((n_samples, len(raw), horizon, n_variables))
+        for h in range(1, horizon):
+            score[:, :, h] = self.links[h] * score[:, :, h - 1] + np.sqrt(1 - self.links[h] ** 2) * score[:, :, h]
+        level = torch.special.ndtr(torch.from_numpy(score.reshape(n_samples, len(raw), -1))).numpy()
+        right = np.clip(np.searchsorted(_GRID, level), 1, len(_GRID) - 1)
+        part = np.clip((level - _GRID[right - 1]) / (_GRID[right] - _GRID[right - 1]), 0, 1)
+        low, high = (np.take_along_axis(grid[None], rows[..., None], axis=3)[..., 0] for rows in (right - 1, right))
+        return low + part * (high - low)
+
+
+def _head_quantiles(head, raw, alpha):
+    """Return the head's quantiles (N, K, Q), some rows at a time: solving for one takes hundreds of numbers."""
+    alpha = list(map(float, alpha))
+    n_rows = max(1, _AT_ONCE // head.n_outputs)
+    with torch.no_grad():
+        parts = [
+            head.quantiles(torch.as_tensor(raw[start : start + n_rows], dtype=torch.float64), alpha)
+            for start in range(0, len(raw), n_rows)
+        ]
+    return torch.cat(parts).numpy().copy()
+
+
+def variance_of(quantile_of):
+    """Return the variance of a distribution from 200 of its quantiles.
+
+    Parameters
+    ----------
+    quantile_of : callable
+        Maps levels to quantiles, on the last axis.
+
+    Returns
+    -------
+    variance : ndarray
+        Without the last axis.
+    """
+    return quantile_of((np.arange(200) + 0.5) / 200).var(axis=-1)
