@@ -402,6 +402,8 @@ class WindowDataset(Dataset):
         As in :meth:`~sktime_rnn.windows.Origins.draw`.
     dtype : dtype, default=np.float32
         Of what is handed to the network.
+    n_before : int, default=0
+        Steps before the context that the network reads as well.
     """
 
     per_step = False
@@ -419,6 +421,7 @@ class WindowDataset(Dataset):
         n_draws=None,
         power=0.5,
         dtype=np.float32,
+        n_before=0,
     ):
         drawn = isinstance(origins, Origins)
         super().__init__(windows, None, length=n_draws if drawn else len(origins[0]))
@@ -431,6 +434,7 @@ class WindowDataset(Dataset):
         self.counts = counts
         self.power = power
         self.dtype = dtype
+        self.n_before = n_before
         self.weighs = drawn and scaler.kind is not None and not counts
 
     @property
@@ -448,13 +452,14 @@ class WindowDataset(Dataset):
 
         Returns
         -------
-        values : float64 ndarray of shape (B, L + H, V)
+        values : float64 ndarray of shape (B, n_before + L + H, V)
             As they are.
         scaled : Scaled
             As the network sees them.
         """
-        values = self.windows.cut(items, origins)
-        return values, self.scaler.scale(values, self.windows.context, self.series_scale[items])
+        values = self.windows.cut(items, origins, self.n_before)
+        scaled = self.scaler.scale(values, self.windows.context, self.series_scale[items], self.n_before)
+        return values, scaled
 
 
 class WindowIterator:
@@ -521,7 +526,8 @@ class WindowIterator:
             yield self._batch(items[part], origins[part])
 
     def _batch(self, items, origins):
-        data, L = self.dataset, self.dataset.windows.context
+        data = self.dataset
+        L = data.n_before + data.windows.context
         values, scaled = data.scaled(items, origins)
         inputs = self._features(items, origins)
         past = [scaled.z[:, :L]]
@@ -555,7 +561,7 @@ class WindowIterator:
     def _features(self, items, origins):
         """Return what else the network is told, by the names of its arguments; ``past`` is a list of arrays."""
         features, windows = self.dataset.features, self.dataset.windows
-        series, L, H = windows.series[items], windows.context, windows.horizon
+        series, L, H = windows.series[items], self.dataset.n_before + windows.context, windows.horizon
         steps = origins[:, None] + np.arange(-L, H)  # (B, L + H)
         starts, lengths = windows.starts[items] // windows.stride, windows.lengths[items]
         rows = starts[:, None] + np.clip(steps, 0, lengths[:, None] - 1)
@@ -565,10 +571,8 @@ class WindowIterator:
         if features.ahead is not None:
             ahead.append(features.ahead[rows[:, L:]])
         if features.calendar is not None:
-            places = np.clip(features.first[series][:, None] + steps, 0, len(features.calendar) - 1)
-            calendar = features.calendar[places]
-            past.append(calendar[:, :L])
-            ahead.append(calendar[:, L:])
+            places = np.minimum(features.first[series][:, None] + steps[:, L:], len(features.calendar) - 1)
+            ahead.append(features.calendar[places])
         if past:
             inputs["past"] = past
         if ahead:

@@ -53,7 +53,7 @@ class Windows:
         self.lengths = lengths[self.series]
         self.n_items = len(items)
 
-    def cut(self, items, origins, horizon=None):
+    def cut(self, items, origins, n_before=0):
         """Return windows.
 
         Parameters
@@ -62,16 +62,15 @@ class Windows:
             Which series, or variable of a series.
         origins : int ndarray of shape (B,)
             Number of steps before the first step ahead.
-        horizon : int, default=None
-            Number of steps ahead; by default H.
+        n_before : int, default=0
+            Number of steps before the context to return as well.
 
         Returns
         -------
-        values : float64 ndarray of shape (B, L + horizon, V)
+        values : float64 ndarray of shape (B, n_before + L + H, V)
             NaN where a step is missing, or lies before the start or after the end of its series.
         """
-        horizon = self.horizon if horizon is None else horizon
-        steps = origins[:, None] + np.arange(-self.context, horizon)  # (B, L + horizon)
+        steps = origins[:, None] + np.arange(-self.context - n_before, self.horizon)  # (B, n_before + L + H)
         inside = (steps >= 0) & (steps < self.lengths[items, None])
         rows = self.starts[items, None] + self.stride * np.where(inside, steps, 0)
         values = self.flat.take(rows, axis=0)
@@ -240,7 +239,7 @@ class WindowScaler:
             size = np.abs(x if self.kind == "mean" else x - _by_series(x, starts)[_series_of(x, starts)])
         return _by_series(size, starts).reshape(windows.n_items, -1)
 
-    def scale(self, values, context, series_scale):
+    def scale(self, values, context, series_scale, n_before=0):
         """Return windows on their own scale.
 
         Parameters
@@ -251,6 +250,8 @@ class WindowScaler:
             L; the constants come from these steps alone.
         series_scale : float64 ndarray of shape (B, V)
             The scale of the whole series.
+        n_before : int, default=0
+            Number of steps before the context.
 
         Returns
         -------
@@ -258,9 +259,9 @@ class WindowScaler:
             The windows and their constants.
         """
         x = self.transform(values)
-        past = x[:, :context]
+        past = x[:, n_before : n_before + context]
         observed = ~np.isnan(x)
-        complete = bool(observed[:, :context].all())
+        complete = bool(observed[:, n_before : n_before + context].all())
         loc, scale = self._constants(past, complete)
         floor = np.nan_to_num(series_scale[:, None])
         if self.kind is not None:

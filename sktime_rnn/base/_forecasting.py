@@ -309,10 +309,12 @@ class BaseForecaster(BaseEstimator, ABC):
 
         Parameters
         ----------
-        fh, X, y, static
+        fh, X
             As in :meth:`predict`; steps from 1 on.
         alpha : float or list of float, default=None
             Probabilities of the quantiles; None is [0.05, 0.95].
+        y, static
+            As in :meth:`predict`.
 
         Returns
         -------
@@ -331,10 +333,12 @@ class BaseForecaster(BaseEstimator, ABC):
 
         Parameters
         ----------
-        fh, X, y, static
+        fh, X
             As in :meth:`predict`; steps from 1 on.
         coverage : float or list of float, default=0.9
             Probability of an interval.
+        y, static
+            As in :meth:`predict`.
 
         Returns
         -------
@@ -370,12 +374,14 @@ class BaseForecaster(BaseEstimator, ABC):
 
         Parameters
         ----------
-        fh, X, y, static
+        fh, X
             As in :meth:`predict`; steps from 1 on.
         n_samples : int, default=100
             Number of paths.
         random_state : int, RandomState or None, default=None
             Seed; None takes that of the forecaster.
+        y, static
+            As in :meth:`predict`.
 
         Returns
         -------
@@ -397,10 +403,12 @@ class BaseForecaster(BaseEstimator, ABC):
 
         Parameters
         ----------
-        y, X, fh, static
+        y, X, fh
             As in :meth:`fit`.
         X_pred : DataFrame, default=None
             Features of the steps ahead.
+        static : DataFrame, default=None
+            As in :meth:`fit`.
 
         Returns
         -------

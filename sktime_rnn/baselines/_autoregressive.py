@@ -3,15 +3,23 @@
 Shapes: S series, T steps of the longest, H steps ahead, V variables, d order, P the largest order, K regressors.
 """
 
+from dataclasses import replace
 from numbers import Integral
 
 import numpy as np
 
 from sktime_rnn.base import Interval, StrOptions
-from sktime_rnn.baselines._gaussian import READING, GaussianForecaster, check_lengths, padded, rows_of
+from sktime_rnn.baselines._gaussian import (
+    READING,
+    GaussianForecaster,
+    blocks,
+    check_lengths,
+    padded,
+    rows_of,
+    standardised,
+)
 from sktime_rnn.baselines._statespace import StateSpace, companion
 
-_BLOCK = 2**22  # numbers in a regression of many series at once
 _DEPENDENT = 1e-12  # singular values below this share of the largest count as zero
 _EXACT = 1e-12  # residual variances below this share of the variance are rounding; none is better than another
 
@@ -97,18 +105,6 @@ def _chosen_orders(values, lengths, most, criterion, constant):
     return scores.argmin(axis=1)
 
 
-def _blocks(lengths, width):
-    """Split series into blocks of similar length, each a regression of bounded size."""
-    by_length = np.argsort(lengths, kind="stable")
-    start = 0
-    while start < len(by_length):
-        stop = len(by_length)
-        while stop > start + 1 and (stop - start) * lengths[by_length[stop - 1]] * width > _BLOCK:
-            stop = start + (stop - start) // 2
-        yield by_length[start:stop]
-        start = stop
-
-
 class AutoregressiveForecaster(GaussianForecaster):
     r"""Linear autoregression: each step is a linear function of the d steps before it.
 
@@ -176,8 +172,9 @@ class AutoregressiveForecaster(GaussianForecaster):
     >>> forecaster.order_
     array([13])
     >>> forecaster.predict(fh=[1, 2]).round(1)
-    1961-01    453.2
-    1961-02    429.5
+    Period
+    1961-01    449.5
+    1961-02    419.0
     Freq: M, Name: Number of airline passengers, dtype: float64
     """
 
@@ -204,9 +201,10 @@ class AutoregressiveForecaster(GaussianForecaster):
         c, center = np.zeros((2, len(data), V))
         A = np.zeros((len(data), most.max(), V, V))
         sigma = np.zeros((len(data), V, V))
-        for block in _blocks(data.lengths, constant + V * (most.max() + 1)):
+        for block in blocks(data.lengths, constant + V * (most.max() + 1)):
             part = data.take(block)
-            values, center[block], scale = _standardised(part, constant)
+            rows, center[block], scale = standardised(part, constant)
+            values = padded(replace(part, values=rows))
             orders[block] = most[block]
             if self.order == "auto":
                 orders[block] = _chosen_orders(values, part.lengths, most[block], self.criterion, constant)
@@ -276,19 +274,3 @@ class AutoregressiveForecaster(GaussianForecaster):
 
     def _update(self, known, n_new):
         self._fit(known, None)
-
-
-def _standardised(data, constant):
-    """Return the series in units of their standard deviation (S, T, V), their means and those units (S, V)."""
-    starts, lengths = data.offsets[:-1], data.lengths
-    low, high = (f.reduceat(data.values, starts, axis=0) for f in (np.minimum, np.maximum))
-    center = np.zeros_like(low)
-    if constant:
-        center = low + np.add.reduceat(data.values - np.repeat(low, lengths, axis=0), starts, axis=0) / lengths[:, None]
-    deviation = data.values - np.repeat(center, lengths, axis=0)
-    scale = np.sqrt(np.add.reduceat(deviation**2, starts, axis=0) / lengths[:, None])
-    scale = np.where((high == low) & (constant | (high == 0)), 1.0, scale)  # never changes: nothing to divide by
-    flat = np.repeat(scale, lengths, axis=0)
-    values = padded(data)
-    values[np.arange(values.shape[1]) < lengths[:, None]] = deviation / flat
-    return values, center, scale

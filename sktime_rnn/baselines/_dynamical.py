@@ -15,10 +15,11 @@ from sktime_rnn.baselines._autoregressive import solve, triangles
 from sktime_rnn.baselines._gaussian import (
     READING,
     GaussianForecaster,
+    blocks,
     check_lengths,
-    check_observed,
     padded,
     rows_of,
+    standardised,
 )
 from sktime_rnn.baselines._statespace import StateSpace, companion, kalman_filter, lag_weights, smooth
 
@@ -141,7 +142,7 @@ def expectation_maximisation(space, prior, y, lengths, max_iter, tol):
     -------
     space : StateSpace
         The systems.
-    log_likelihoods : float64 ndarray of shape (S, n_iter + 1)
+    log_likelihoods : float64 ndarray of shape (S, max_iter + 1)
         At the start and after each iteration; NaN once a series has converged.
     """
     space = StateSpace(*(array.copy() for array in vars(space).values()))
@@ -165,7 +166,7 @@ def expectation_maximisation(space, prior, y, lengths, max_iter, tol):
         new = maximise(part, smooth(part, filtered, part_lengths), part_y, part_lengths)
         for name, array in vars(new).items():
             getattr(space, name)[going] = array
-    return space, table[:, : iteration + 1]
+    return space, table
 
 
 class LinearDynamicalForecaster(GaussianForecaster):
@@ -225,8 +226,8 @@ class LinearDynamicalForecaster(GaussianForecaster):
     Raises
     ------
     ValueError
-        From ``fit``, where ``state_dim`` is larger than the number of variables, a series is too short, or a variable
-        of a series was never observed; from ``predict``, where a series of y was not in ``fit``.
+        From ``fit``, where ``state_dim`` is larger than the number of variables, or a series is too short; from
+        ``predict``, where a series of y was not in ``fit``.
 
     Notes
     -----
@@ -234,8 +235,9 @@ class LinearDynamicalForecaster(GaussianForecaster):
     The state before the first step has mean 0 and a covariance that EM leaves as the singular vectors suggest it.
     Variables are divided by their standard deviation for the fit, so that units do not matter; in these units r stays
     above 1e-6, and the eigenvalues of W W' above 1e-10. Nothing keeps a system from growing: a series that did is
-    forecast to go on. Variances leave out that the parameters are estimates. ``update`` fits again, unless
-    ``update_params=False``. The steps are a loop in Python, which all series of a panel pass together.
+    forecast to go on. Where ``n_iter_`` is ``max_iter``, EM may not have converged. Variances leave out that the
+    parameters are estimates. ``update`` fits again, unless ``update_params=False``. The steps are a loop in Python,
+    which all series of a panel pass together.
 
     References
     ----------
@@ -292,20 +294,26 @@ class LinearDynamicalForecaster(GaussianForecaster):
 
     def _fit(self, known, n_steps):
         data = known.data
-        check_observed(data)
         n = self._check_dim(data)
         least = self.order * (n + 1) + 2
         check_lengths(data, least, f"state_dim={n} and order={self.order} need them; lower order or state_dim")
-        flat, mean, scale = _standardised(data)
-        filled = pd.DataFrame(flat).groupby(rows_of(data)[0])
-        filled = filled.ffill().fillna(filled.bfill()).to_numpy()  # just to start from
-        lengths = data.lengths
-        system, prior = start(padded(replace(data, values=filled)), lengths, n, self.order)
-        y = padded(replace(data, values=flat), np.nan)
-        system, table = expectation_maximisation(system, prior, y, lengths, self.max_iter, self.tol)
-        seen = np.add.reduceat(~np.isnan(flat), data.offsets[:-1], axis=0, dtype=np.int64)
-        self.log_likelihoods_ = table - (seen * np.log(scale)).sum(axis=1)[:, None]
+        flat, mean, scale = standardised(data)
+        rows = pd.DataFrame(flat).groupby(rows_of(data)[0])
+        filled = rows.ffill().fillna(rows.bfill()).to_numpy()  # just to start from
+        parts, owners = [], []
+        for block in blocks(data.lengths, (n * self.order) ** 2):
+            lengths = data.lengths[block]
+            system, prior = start(padded(replace(data, values=filled).take(block)), lengths, n, self.order)
+            y = padded(replace(data, values=flat).take(block), np.nan)
+            system, table = expectation_maximisation(system, prior, y, lengths, self.max_iter, self.tol)
+            parts.append((*vars(system).values(), prior, table))
+            owners.append(block)
+        order = np.argsort(np.concatenate(owners))
+        *arrays, prior, table = (np.concatenate(part)[order] for part in zip(*parts, strict=True))
+        system = StateSpace(*arrays)
         self.n_iter_ = (~np.isnan(table)).sum(axis=1) - 1
+        seen = np.add.reduceat(~np.isnan(flat), data.offsets[:-1], axis=0, dtype=np.int64)
+        self.log_likelihoods_ = table[:, : self.n_iter_.max() + 1] - (seen * np.log(scale)).sum(axis=1)[:, None]
         self.A_ = lag_weights(system.F, n)
         self.C_ = system.C * scale[..., None]
         self.W_ = np.linalg.cholesky(system.Q)
@@ -323,12 +331,10 @@ class LinearDynamicalForecaster(GaussianForecaster):
             )
         return self.state_dim
 
-    def _filtered(self, known):
-        """Return the system of each series, and its states."""
-        data = known.data
-        model = self._model_of(data)
+    def _system_of(self, model):
+        """Return the system of each series."""
         W = self.W_[model]
-        space = StateSpace(
+        return StateSpace(
             companion(self.A_[model]),
             np.zeros(W.shape[:2]),
             W @ W.swapaxes(1, 2),
@@ -336,37 +342,41 @@ class LinearDynamicalForecaster(GaussianForecaster):
             self.noise_variance_[model],
             self.mean_[model],
         )
-        return space, kalman_filter(space, self._prior[model], padded(data, np.nan), data.lengths)
+
+    def _last_states(self, known):
+        """Return the system of each series, and mean and covariance of its last state."""
+        model = self._model_of(known.data)
+        mean = np.empty((len(model), self._prior.shape[1]))
+        cov = np.empty((len(model), *self._prior.shape[1:]))
+        for block, _, filtered in self._filtered(known.data, model):
+            mean[block], cov[block] = filtered.mean[:, -1], filtered.cov[:, -1]
+        return self._system_of(model), mean, cov
+
+    def _filtered(self, data, model):
+        """Yield blocks of series, their systems and their states."""
+        for block in blocks(data.lengths, self._prior[0].size):
+            space = self._system_of(model[block])
+            y = padded(data.take(block), np.nan)
+            yield block, space, kalman_filter(space, self._prior[model[block]], y, data.lengths[block])
 
     def _moments(self, known, n_steps):
-        space, filtered = self._filtered(known)
-        return space.forecast(filtered.mean[:, -1], filtered.cov[:, -1], n_steps)
+        space, mean, cov = self._last_states(known)
+        return space.forecast(mean, cov, n_steps)
 
     def _paths(self, known, n_steps, n_samples, rng):
-        space, filtered = self._filtered(known)
-        return space.sample(filtered.mean[:, -1], filtered.cov[:, -1], n_steps, n_samples, rng)
+        space, mean, cov = self._last_states(known)
+        return space.sample(mean, cov, n_steps, n_samples, rng)
 
     def _one_step(self, known):
-        space, filtered = self._filtered(known)
-        forecast = space.m[:, None] + filtered.before[:, :, : space.n] @ space.C.swapaxes(1, 2)
-        forecast[:, 0] = np.nan
-        return forecast[np.arange(forecast.shape[1]) < known.data.lengths[:, None]]
+        data = known.data
+        values = np.empty_like(data.values)
+        for block, space, filtered in self._filtered(data, self._model_of(data)):
+            forecast = space.m[:, None] + filtered.before[:, :, : space.n] @ space.C.swapaxes(1, 2)
+            forecast[:, 0] = np.nan
+            inside = np.arange(forecast.shape[1]) < data.lengths[block, None]
+            rows = data.offsets[block, None] + np.arange(forecast.shape[1])
+            values[rows[inside]] = forecast[inside]
+        return values
 
     def _update(self, known, n_new):
         self._fit(known, None)
-
-
-def _standardised(data):
-    """Return the rows in units of their series' standard deviation, their means, and those units (S, V)."""
-    starts = data.offsets[:-1]
-    series, _ = rows_of(data)
-    seen = ~np.isnan(data.values)
-    count = np.add.reduceat(seen, starts, axis=0, dtype=np.int64)
-    low = np.fmin.reduceat(data.values, starts, axis=0)
-    high = np.fmax.reduceat(data.values, starts, axis=0)
-    above = np.where(seen, data.values - low[series], 0)
-    mean = low + np.add.reduceat(above, starts, axis=0) / count
-    deviation = np.where(seen, data.values - mean[series], 0)
-    scale = np.sqrt(np.add.reduceat(deviation**2, starts, axis=0) / count)
-    scale = np.where(high == low, 1.0, scale)  # never changes: nothing to divide by
-    return np.where(seen, deviation, np.nan) / scale[series], mean, scale

@@ -18,6 +18,9 @@ READING = {
 }
 
 
+_BLOCK = 2**22  # numbers in an array of many series at once
+
+
 class GaussianForecaster(BaseForecaster):
     """Base of the forecasters whose forecasts are normal.
 
@@ -54,24 +57,6 @@ class GaussianForecaster(BaseForecaster):
                 "Leave it out, or fit again with it."
             )
         return found
-
-
-def check_observed(data):
-    """Refuse series with a variable that was never observed.
-
-    Parameters
-    ----------
-    data : SeriesData
-        The series.
-    """
-    absent = ~np.logical_or.reduceat(~np.isnan(data.values), data.offsets[:-1], axis=0)
-    if absent.any():
-        i, variable = np.argwhere(absent)[0]
-        raise ValueError(
-            f"y must have an observed value of every variable in every series, but variable "
-            f"{data.variables[variable]!r} of {data.name_of(i)} has none in its {data.lengths[i]} steps. Leave the "
-            "series or the variable out, or fill it in."
-        )
 
 
 def check_lengths(data, least, why):
@@ -116,6 +101,31 @@ def padded(data, fill=0.0):
     return values
 
 
+def blocks(lengths, width):
+    """Split series into blocks of similar length, whose arrays are of bounded size.
+
+    Parameters
+    ----------
+    lengths : int64 ndarray of shape (S,)
+        Number of steps of each.
+    width : int
+        Numbers that a step needs.
+
+    Yields
+    ------
+    block : int64 ndarray of shape (n,)
+        Some of the series.
+    """
+    by_length = np.argsort(lengths, kind="stable")
+    start = 0
+    while start < len(by_length):
+        stop = len(by_length)
+        while stop > start + 1 and (stop - start) * lengths[by_length[stop - 1]] * width > _BLOCK:
+            stop = start + (stop - start) // 2
+        yield by_length[start:stop]
+        start = stop
+
+
 def rows_of(data):
     """Return the series of each row, and its step within the series.
 
@@ -131,6 +141,38 @@ def rows_of(data):
     """
     series = np.repeat(np.arange(len(data)), data.lengths)
     return series, np.arange(len(series)) - data.offsets[series]
+
+
+def standardised(data, centred=True):
+    """Return the rows in units of the standard deviation of their series.
+
+    Parameters
+    ----------
+    data : SeriesData
+        The series.
+    centred : bool, default=True
+        Whether their mean is taken off; otherwise units are root mean squares.
+
+    Returns
+    -------
+    values : float64 ndarray of shape (N, V)
+        The rows; NaN where they were.
+    center, scale : float64 ndarray of shape (S, V)
+        What was taken off (0 unless ``centred``), and the units; never 0.
+    """
+    starts = data.offsets[:-1]
+    series, _ = rows_of(data)
+    seen = ~np.isnan(data.values)
+    count = np.add.reduceat(seen, starts, axis=0, dtype=np.int64)
+    low, high = (f.reduceat(data.values, starts, axis=0) for f in (np.fmin, np.fmax))
+    center = np.zeros_like(low)
+    if centred:  # from the least value on: sums of 1e8 + 0..9 would lose the digits
+        center = low + np.add.reduceat(np.where(seen, data.values - low[series], 0), starts, axis=0) / count
+    deviation = data.values - center[series]
+    scale = np.sqrt(np.add.reduceat(np.where(seen, deviation, 0) ** 2, starts, axis=0) / count)
+    size = np.where(low == 0, 1, np.abs(low))
+    scale = np.where(high == low, size, scale)  # what never changes has no deviation, but a size
+    return deviation / scale[series], center, scale
 
 
 def root(covariance):

@@ -3,6 +3,7 @@
 Shapes: S series, N rows of them all, H steps ahead, V variables, G phases of the seasons of all series.
 """
 
+from functools import cached_property
 from numbers import Integral
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from sktime_rnn.base import Interval, StrOptions
-from sktime_rnn.baselines._gaussian import READING, GaussianForecaster, check_observed, rows_of
+from sktime_rnn.baselines._gaussian import READING, GaussianForecaster, rows_of
 
 
 class _Outlook(NamedTuple):
@@ -71,11 +72,17 @@ class _Walk:
         self.observed = ~np.isnan(data.values)
         row = np.arange(len(data.values))[:, None]
         self.row = np.where(self.observed, row, -1)
-        self.before = self._before(self.group)
-        self.before_any = self._before(self.series)
         starts = data.offsets[:-1]
         self.last = np.maximum.reduceat(self.row, starts, axis=0)
         self.first = np.minimum.reduceat(np.where(self.observed, row, len(row)), starts, axis=0)
+
+    @cached_property
+    def before(self):
+        return self._before(self.group)
+
+    @cached_property
+    def before_any(self):
+        return self._before(self.series)
 
     def _before(self, group):
         rows = pd.DataFrame(np.where(self.observed, self.row, np.nan))
@@ -216,7 +223,8 @@ class NaiveForecaster(GaussianForecaster):
     Raises
     ------
     ValueError
-        From ``fit`` and ``predict``, where a variable of a series was never observed.
+        From ``fit`` and ``predict``, where a value or a step of y is missing that ``missing`` or ``gaps`` does not let
+        pass.
 
     Notes
     -----
@@ -259,7 +267,6 @@ class NaiveForecaster(GaussianForecaster):
         self.freq = freq
 
     def _fit(self, known, n_steps):
-        check_observed(known.data)
         self.season_length_ = int(self._season(known))
 
     def _periods(self, data):
@@ -267,7 +274,6 @@ class NaiveForecaster(GaussianForecaster):
         return np.where(data.lengths >= season, season, 1)
 
     def _outlook(self, known, n_steps):
-        check_observed(known.data)
         if self.strategy == "mean":
             return _mean_outlook(known.data, n_steps)
         return _walk_outlook(known.data, self._periods(known.data), n_steps, self.strategy == "drift")

@@ -81,13 +81,13 @@ def choose_context(seasons, horizon, lengths):
     Returns
     -------
     context : int
-        At most 512, and such that half of the series have at least as many windows.
+        At most 512, and such that the longest series has at least as many windows.
     """
     season = seasons[0] if seasons else 1
     context = 2 * horizon + (season if season > 1 else 0)
     context = max([context, *(week for week in seasons[1:] if week <= 7 * season)])
     context = min(max(context, 4), _LONGEST_CONTEXT)
-    room = int(np.median(lengths) - horizon) // 2
+    room = int(lengths.max() - horizon) // 2
     return max(min(context, room), min(context, season + 1 if season > 1 else 3), 1)
 
 
@@ -120,6 +120,6 @@ def choose_batch_size(n_windows):
     return int(np.clip(2 ** round(math.log2(max(n_windows, 1) / 4)), 32, 256))
 
 
-def choose_updates(n_windows):
-    """Return the number of updates: as the root of the number of windows, between 200 and 2,000."""
-    return int(np.clip(25 * math.sqrt(n_windows), *_UPDATES))
+def choose_updates(n_windows, horizon):
+    """Return the number of updates: windows that overlap tell the same, so that n / H of them count as new."""
+    return int(np.clip(40 * math.sqrt(n_windows / horizon), *_UPDATES))

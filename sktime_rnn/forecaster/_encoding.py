@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sktime_rnn.batching import WindowFeatures
-from sktime_rnn.panel import calendar_features
+from sktime_rnn.panel import calendar_cycles, calendar_features
 
 
 @dataclass
@@ -109,7 +109,11 @@ class FeatureEncoder:
             self.static_counts_.append([0] + [100] * len(data))
         if not self.joint and data.n_variables > 1:
             self.static_counts_.append([0] + [100] * data.n_variables)
-        self.n_calendar_ = calendar_features(data.axis, 0, 1)[0].shape[1] if self.calendar else 0
+        self.cycles_ = []
+        if self.calendar:
+            self.cycles_ = calendar_cycles(
+                data.axis, int(data.first.min()), int(data.last.max() - data.first.min()) + 1
+            )
         return self
 
     @property
@@ -118,8 +122,8 @@ class FeatureEncoder:
         per_number = 2 if self.mask else 1
         n_numbers = 0 if self.numbers_ is None else len(self.numbers_.mean)
         return {
-            "n_past": per_number * n_numbers + self.n_calendar_,
-            "n_ahead": per_number * len(self.ahead_numbers_) + self.n_calendar_,
+            "n_past": per_number * n_numbers,
+            "n_ahead": per_number * len(self.ahead_numbers_) + 2 * len(self.cycles_),
             "past_counts": self.code_counts_,
             "ahead_counts": [self.code_counts_[i] for i in self.ahead_codes_],
             "n_static": 0 if self.static_ is None else per_number * len(self.static_.mean),
@@ -153,9 +157,9 @@ class FeatureEncoder:
             if codes.shape[1]:
                 past_codes, ahead_codes = codes, _columns(codes, self.ahead_codes_)
         first = data.first - data.first.min()
-        if self.n_calendar_:
+        if self.cycles_:
             n_places = int((data.last + n_ahead).max() - data.first.min()) + 1
-            calendar = calendar_features(data.axis, int(data.first.min()), n_places)[0]
+            calendar = calendar_features(data.axis, int(data.first.min()), n_places, self.cycles_)
         return WindowFeatures(
             past, ahead, past_codes, ahead_codes, calendar, first, self._static(known), self._static_codes(known)
         )

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 _AT_ONCE = 20_000
+_FEWEST = 50
 _GRID = np.array([0.001, 0.005, *np.arange(1, 100) / 100, 0.995, 0.999])
 
 
@@ -35,6 +36,8 @@ class Spread:
         Whether quantiles are moved.
     links : float64 ndarray of shape (H,)
         Correlation of the normal scores of each step with those of the step before.
+    wider : float
+        Factor of the errors, where they are those of windows that training has seen.
 
     References
     ----------
@@ -47,6 +50,7 @@ class Spread:
     y: np.ndarray
     shifts: bool
     links: np.ndarray
+    wider: float = 1.0
 
     @classmethod
     def learn(cls, head, raw, y, shifts, horizon):
@@ -86,17 +90,15 @@ class Spread:
     def _shifts(self, head, alpha):
         """Return by how much each quantile is moved, (K, Q)."""
         errors = self.y[:, :, None] - _head_quantiles(head, self.raw, alpha)  # (N, K, Q)
-        alpha = np.asarray(alpha)
-        n = np.maximum((~np.isnan(errors[:, :, 0])).sum(axis=0), 1)[:, None]  # (K, 1)
-        level = np.clip(0.5 + (alpha - 0.5) * (n + 1) / n, 0, 1)
-        errors = np.sort(errors, axis=0)  # NaN come last
-        place = level * (n - 1)
-        low = np.floor(place).astype(np.int64)
-        part = place - low
-        first, second = (
-            np.take_along_axis(errors, np.minimum(rows, n - 1)[None], axis=0)[0] for rows in (low, low + 1)
-        )
-        return np.nan_to_num(first + part * (second - first))
+        seen = ~np.isnan(errors[:, :, 0])
+        count = seen.sum(axis=0)
+        size = np.where(seen, np.abs(errors).mean(axis=2), 0.0).sum(axis=0) / np.maximum(count, 1)  # (K,)
+        if count.min() >= _FEWEST:
+            return self.wider * _corrected_quantiles(errors, np.asarray(alpha))
+        # too few windows for each step alone: their errors are put together, in units of a step's mean error
+        size = _increasing(np.where(count > 0, size, np.nan))
+        pooled = (errors / np.maximum(size, 1e-300)[:, None]).reshape(-1, 1, len(alpha))
+        return self.wider * size[:, None] * _corrected_quantiles(pooled, np.asarray(alpha))
 
     def sample(self, head, raw, n_samples, rng):
         """Return joint samples, (n_samples, B, K): a chain of normal scores through the steps, put into quantiles."""
@@ -111,6 +113,23 @@ class Spread:
         part = np.clip((level - _GRID[right - 1]) / (_GRID[right] - _GRID[right - 1]), 0, 1)
         low, high = (np.take_along_axis(grid[None], rows[..., None], axis=3)[..., 0] for rows in (right - 1, right))
         return low + part * (high - low)
+
+
+def _increasing(size):
+    """Return sizes of errors, those that are not known the size of the last known step before, and none smaller."""
+    known = np.nan_to_num(size, nan=0.0)
+    return np.maximum.accumulate(np.maximum(known, np.nanmean(size) * 1e-3))
+
+
+def _corrected_quantiles(errors, alpha):
+    """Return quantiles of errors (N, K, Q), each of its own level, corrected for the number of windows: (K, Q)."""
+    n = np.maximum((~np.isnan(errors[:, :, 0])).sum(axis=0), 1)[:, None]  # (K, 1)
+    level = np.clip(0.5 + (alpha - 0.5) * (n + 1) / n, 0, 1)
+    errors = np.sort(errors, axis=0)  # NaN come last
+    place = level * (n - 1)
+    low = np.floor(place).astype(np.int64)
+    first, second = (np.take_along_axis(errors, np.minimum(rows, n - 1)[None], axis=0)[0] for rows in (low, low + 1))
+    return np.nan_to_num(first + (place - low) * (second - first))
 
 
 def _head_quantiles(head, raw, alpha):

@@ -14,7 +14,7 @@ from sktime_rnn.panel._frames import (
 )
 from sktime_rnn.panel._horizon import read_horizon
 from sktime_rnn.panel._series import SeriesData, from_long, join_series, read_series
-from sktime_rnn.panel._time import TimeAxis, calendar_features, season_lengths
+from sktime_rnn.panel._time import TimeAxis, calendar_cycles, calendar_features, season_lengths
 
 __all__ = [
     "FeatureReader",
@@ -22,6 +22,7 @@ __all__ = [
     "Panel",
     "SeriesData",
     "TimeAxis",
+    "calendar_cycles",
     "calendar_features",
     "check_target_index",
     "feature_names",

@@ -267,9 +267,9 @@ def read_step_features(reader, X, data, n_future=0, optional=(), extra="refuse",
     where = starts[series[rows]] + steps[rows]
     twice = np.flatnonzero(np.bincount(where, minlength=len(target))[where] > 1)
     if len(twice):
+        row = spoken(X.index[rows[twice[0]]])
         raise ValueError(
-            f"{reader.name} must have one row for each step, but has more than one for {spoken(X.index[rows[twice[0]]])}. Drop "
-            "the duplicates."
+            f"{reader.name} must have one row for each step, but has more than one for {row}. Drop the duplicates."
         )
     target[where] = rows
     unread = np.zeros(len(target), dtype=bool)

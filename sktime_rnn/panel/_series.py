@@ -11,6 +11,7 @@ from sktime_rnn.panel._time import OFF, TimeAxis, _not_a_time, find_axis
 
 ALL = "the series"  # what a single series is called in messages
 _NUMBERS = {"boolean", "decimal", "empty", "floating", "integer", "mixed-integer-float"}  # as pandas infers them
+_MOST_FILLED = 10_000
 
 
 @dataclass(frozen=True)
@@ -109,13 +110,13 @@ class SeriesData:
 
     def check_alike(self, new, name):
         """Refuse series that cannot be these ones later on; a Series without a name may go on from any."""
+        check_levels(new.names, self.names, name)
         unnamed = new.columns is None and self.columns is None and new.title is None
         if not unnamed and not new.variables.equals(self.variables):
             raise ValueError(
                 f"{name} must hold the variables {list(self.variables)} as in fit, got {list(new.variables)}. Pass the "
                 "same."
             )
-        check_levels(new.names, self.names, name)
 
     def wrap(self, values, series, places):
         """Return values in the container that came in.
@@ -228,6 +229,8 @@ def read_series(y, *, axis=None, freq=None, gaps="error", missing="error", after
             f"The time index of {name} must hold {axis.kind} as in fit, got {times.level.dtype}. Convert it, or fit "
             "again."
         )
+    else:
+        axis = axis._replace(name=times.level.name)
     data = SeriesData(values, offsets, np.zeros(len(offsets) - 1, np.int64), axis, names, columns, title, is_array)
     data = _on_axis(data, times, gaps, name)
     _check_numbers(data, "mask" if gaps == "fill" else missing, name)
@@ -445,6 +448,11 @@ def _on_axis(data, times, gaps, name):
         )
     lengths = places[data.offsets[1:] - 1] - first + 1
     offsets = np.concatenate([[0], np.cumsum(lengths)])
+    if offsets[-1] > _MOST_FILLED * len(places):
+        raise ValueError(
+            f"gaps='fill' may make {name} at most {_MOST_FILLED} times as long, but its {len(places)} rows lie among "
+            f"{offsets[-1]} steps of {data.axis.kind}. Is a time stamp wrong? Otherwise resample it."
+        )
     values = np.full((offsets[-1], data.n_variables), np.nan)
     values[offsets[series] + places - first[series]] = data.values
     return replace(data, values=values, offsets=offsets)
@@ -532,7 +540,9 @@ def join_series(old, new, name="y"):
         rows.append(np.arange(len(part.values)) + np.repeat(starts - part.offsets[:-1], part.lengths))
         values[rows[-1]] = part.values
     n_new = np.where(np.arange(n_series) < len(old), last - before, lengths)
-    return replace(old, values=values, offsets=offsets, first=first, names=names), n_new, tuple(rows)
+    data = replace(old, values=values, offsets=offsets, first=first, names=names)
+    _check_observed(data, name)
+    return data, n_new, tuple(rows)
 
 
 def from_long(df, id, time, target, features=None):

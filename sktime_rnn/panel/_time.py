@@ -244,6 +244,11 @@ _CYCLES = {
 _UNITS = {"ME": "M", "MS": "M", "BME": "M", "BMS": "M", "QE": "Q", "QS": "Q", "BQE": "Q", "BQS": "Q", "C": "B"}
 
 
+def _unit(freq):
+    unit = freq.rule_code.split("-")[0]
+    return _UNITS.get(unit, unit)
+
+
 def season_lengths(freq):
     """Return the lengths of the seasons that a frequency suggests, in steps, shortest first.
 
@@ -272,24 +277,27 @@ def season_lengths(freq):
     return tuple(cycle // freq.n for cycle in cycles if cycle % freq.n == 0 and cycle // freq.n > 1)
 
 
-# Name, the units whose steps tell values of it apart, how it is read off the dates as a share of its cycle.
+# Name, the units whose steps tell values of it apart, how it is read off the dates as a share of its cycle, and the
+# length of the cycle in days.
 _CALENDAR = (
-    ("minute_of_hour", {"s", "min"}, lambda t: (t.minute + t.second / 60) / 60),
-    ("hour_of_day", {"s", "min", "h"}, lambda t: (t.hour + t.minute / 60) / 24),
-    ("day_of_week", {"s", "min", "h", "D", "B"}, lambda t: t.dayofweek / 7),
-    ("day_of_month", {"D", "B"}, lambda t: (t.day - 1) / t.days_in_month),
-    ("day_of_year", {"h", "D", "B", "W"}, lambda t: (t.dayofyear - 1) / 365.25),
-    ("month_of_year", {"M"}, lambda t: (t.month - 1) / 12),
-    ("quarter_of_year", {"Q"}, lambda t: (t.quarter - 1) / 4),
+    ("minute_of_hour", {"s", "min"}, lambda t: (t.minute + t.second / 60) / 60, 1 / 24),
+    ("hour_of_day", {"s", "min", "h"}, lambda t: (t.hour + t.minute / 60) / 24, 1),
+    ("day_of_week", {"s", "min", "h", "D", "B"}, lambda t: t.dayofweek / 7, 7),
+    ("day_of_month", {"D", "B"}, lambda t: (t.day - 1) / t.days_in_month, 30.5),
+    ("day_of_year", {"h", "D", "B", "W"}, lambda t: (t.dayofyear - 1) / 365.25, 365.25),
+    ("month_of_year", {"M"}, lambda t: (t.month - 1) / 12, 365.25),
+    ("quarter_of_year", {"Q"}, lambda t: (t.quarter - 1) / 4, 365.25),
 )
+_FEWEST_CYCLES = 3
 
 
-def calendar_features(axis, first, n_steps):
-    r"""Return where each step lies in the cycles of the calendar, as points on circles.
+def _dates(axis, first, n_steps):
+    index = axis.index(np.arange(first, first + n_steps))
+    return index.to_timestamp() if isinstance(index, pd.PeriodIndex) else index
 
-    .. math:: (\sin 2 \pi c, \cos 2 \pi c)
 
-    with c the share of the cycle that has passed: hour of day and day of week for hours, month of year for months.
+def calendar_cycles(axis, first, n_steps):
+    """Return the cycles of the calendar that some steps go through three times or more.
 
     Parameters
     ----------
@@ -302,21 +310,47 @@ def calendar_features(axis, first, n_steps):
 
     Returns
     -------
-    table : float32 ndarray of shape (n_steps, n_features)
-        Sine and cosine of every cycle; no feature for integers.
-    names : list of str of length n_features
-        What the columns are.
+    names : list of str
+        Of "minute_of_hour", "hour_of_day", "day_of_week", "day_of_month", "day_of_year", "month_of_year" and
+        "quarter_of_year" those that the frequency can tell; none for integers.
     """
     if isinstance(axis.freq, int):
-        return np.zeros((n_steps, 0), dtype=np.float32), []
-    index = axis.index(np.arange(first, first + n_steps))
-    index = index.to_timestamp() if isinstance(index, pd.PeriodIndex) else index
-    unit = _UNITS.get(_code(axis.freq), _code(axis.freq))
-    columns, names = [], []
-    for name, units, share in _CALENDAR:
-        if unit in units:
+        return []
+    unit = _unit(axis.freq)
+    ends = _dates(axis, first, 1)[0], _dates(axis, first + n_steps - 1, 1)[0]
+    days = (ends[1] - ends[0]) / pd.Timedelta(days=1)
+    return [name for name, units, _, cycle in _CALENDAR if unit in units and days >= _FEWEST_CYCLES * cycle]
+
+
+def calendar_features(axis, first, n_steps, cycles):
+    r"""Return where each step lies in cycles of the calendar, as points on circles.
+
+    .. math:: (\sin 2 \pi c, \cos 2 \pi c)
+
+    with c the share of the cycle that has passed.
+
+    Parameters
+    ----------
+    axis : TimeAxis
+        The time axis.
+    first : int
+        Place of the first step.
+    n_steps : int
+        Number of steps.
+    cycles : list of str
+        As :func:`calendar_cycles` names them.
+
+    Returns
+    -------
+    table : float32 ndarray of shape (n_steps, 2 * n_cycles)
+        Sine and cosine of every cycle.
+    """
+    if not cycles:
+        return np.zeros((n_steps, 0), dtype=np.float32)
+    index = _dates(axis, first, n_steps)
+    columns = []
+    for name, _, share, _ in _CALENDAR:
+        if name in cycles:
             angle = 2 * np.pi * np.asarray(share(index), dtype=np.float64)
             columns += [np.sin(angle), np.cos(angle)]
-            names += [f"sin_{name}", f"cos_{name}"]
-    table = np.stack(columns, axis=1) if columns else np.zeros((n_steps, 0))
-    return table.astype(np.float32), names
+    return np.stack(columns, axis=1).astype(np.float32)
