@@ -553,7 +553,8 @@ class WindowIterator:
         """Return the root of each window's scale, on average 1: on their own scale, calm windows would count alike."""
         size = scaled.scale[:, 0].mean(axis=1)
         if self.dataset.scaler.kind != "log":
-            size = size / np.maximum(np.nan_to_num(self.dataset.series_scale[items].mean(axis=1)), 1e-300)
+            base = np.nan_to_num(self.dataset.series_scale[items].mean(axis=1))
+            size = np.divide(size, base, out=np.ones_like(size), where=size < 1e9 * base)  # 1 for constant series
         weight = np.sqrt(size)
         weight = np.minimum(weight, _HEAVIEST * np.median(weight))
         return weight / weight.mean()

@@ -142,7 +142,7 @@ class Cell(nn.Module, ABC):
         """
 
 
-_NONLINEARITIES = {"tanh": torch.tanh, "relu": torch.relu}
+NONLINEARITIES = {"tanh": torch.tanh, "relu": torch.relu, "sigmoid": torch.sigmoid, "identity": lambda a: a}
 
 
 class ElmanCell(Cell):
@@ -154,8 +154,8 @@ class ElmanCell(Cell):
 
     Parameters
     ----------
-    nonlinearity : {"tanh", "relu"}, default="tanh"
-        The function phi.
+    nonlinearity : {"tanh", "relu", "sigmoid", "identity"}, default="tanh"
+        The function phi; torch has a kernel for the first two.
 
     References
     ----------
@@ -164,22 +164,22 @@ class ElmanCell(Cell):
 
     def __init__(self, nonlinearity="tanh"):
         super().__init__()
-        if nonlinearity not in _NONLINEARITIES:
+        if nonlinearity not in NONLINEARITIES:
             raise ValueError(
-                f"nonlinearity must be one of {sorted(_NONLINEARITIES)}, got {nonlinearity!r}. Choose one of them."
+                f"nonlinearity must be one of {sorted(NONLINEARITIES)}, got {nonlinearity!r}. Choose one of them."
             )
         self.nonlinearity = nonlinearity
 
     @property
     def kernel(self):
-        """Name of the torch module with the same equations."""
-        return "RNN"
+        """Name of the torch module with the same equations, or None."""
+        return "RNN" if self.nonlinearity in ("tanh", "relu") else None
 
     def forward(self, x_t, state):
         """Return ``(h_t,)``."""
         (h,) = state
         a = linear(x_t, self.weight_ih, self.bias_ih) + linear(h, self.weight_hh, self.bias_hh)
-        return (_NONLINEARITIES[self.nonlinearity](a),)
+        return (NONLINEARITIES[self.nonlinearity](a),)
 
 
 class LSTMCell(Cell):
@@ -263,7 +263,7 @@ def as_cell(cell, nonlinearity="tanh"):
     ----------
     cell : {"lstm", "gru", "rnn"}, Cell class or Cell instance
         What the user asked for.
-    nonlinearity : {"tanh", "relu"}, default="tanh"
+    nonlinearity : {"tanh", "relu", "sigmoid", "identity"}, default="tanh"
         Handed to ``"rnn"``; every other cell has nonlinearities of its own.
 
     Returns

@@ -28,14 +28,15 @@ def weighted_mean(losses, mask=None, weight=None):
     Returns
     -------
     loss : tensor of shape ()
-        The average.
+        The average; 0 where nothing counts.
     """
     if mask is None and weight is None:
         return losses.sum() / losses.numel()
     share = torch.ones_like(losses) if mask is None else mask.to(losses.dtype)
     if weight is not None:
         share = share * (weight if losses.ndim == 1 else weight[:, None])
-    return (losses.masked_fill(share == 0, 0.0) * share).sum() / share.sum()
+    total = share.sum().clamp(min=torch.finfo(losses.dtype).tiny)  # 0 where nobody observed a target
+    return (losses.masked_fill(share == 0, 0.0) * share).sum() / total
 
 
 class Head(nn.Module, ABC):

@@ -31,7 +31,7 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         Whether each layer reads the sequence in both directions.
     bias : bool, default=True
         Whether the recurrent equations have bias terms.
-    nonlinearity : {"tanh", "relu"}, default="tanh"
+    nonlinearity : {"tanh", "relu", "sigmoid", "identity"}, default="tanh"
         Nonlinearity of ``cell="rnn"``.
     go_backwards : bool, default=False
         Whether sequences are read from their last step to their first; outputs per step keep the order of X.

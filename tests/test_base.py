@@ -409,7 +409,7 @@ OUT_OF_RANGE = [
     ("num_layers", 0),
     ("bidirectional", "yes"),
     ("bias", None),
-    ("nonlinearity", "sigmoid"),
+    ("nonlinearity", "sine"),
     ("go_backwards", 2),
     ("initial_state", "ones"),
     ("dropout", 1.0),

@@ -10,6 +10,9 @@ from sktime_rnn import Sequences, check_sequences
 from sktime_rnn.batching import (
     BatchIterator,
     SequenceDataset,
+    WindowDataset,
+    WindowFeatures,
+    WindowIterator,
     as_dataset,
     as_tensor,
     cut_by_length,
@@ -18,6 +21,7 @@ from sktime_rnn.batching import (
     step_statistics,
 )
 from sktime_rnn.networks import InputScaling
+from sktime_rnn.windows import Windows, WindowScaler, training_origins
 
 CHUNK = 1 << 16
 
@@ -473,3 +477,201 @@ def test_as_dataset_joins_sequences_and_targets():
 def test_as_dataset_refuses_what_is_not_checked(X):
     with pytest.raises(TypeError, match=rf"must be a Sequences, got {type(X).__name__}\. Pass check_sequences"):
         as_dataset(X)
+
+
+# --- windows of series ---
+
+LENGTHS = (9, 4, 6)
+CONTEXT, HORIZON = 4, 3
+
+
+def make_features(rng, n_items):
+    """Features of the steps of LENGTHS, and of the places of their time axis; the second series starts at place 3."""
+    n, n_places = sum(LENGTHS), 12
+    return WindowFeatures(
+        past=rng.normal(size=(n, 2)).astype(np.float32),
+        ahead=rng.normal(size=(n, 3)).astype(np.float32),
+        past_codes=rng.integers(0, 5, size=(n, 2)),
+        ahead_codes=rng.integers(0, 5, size=(n, 1)),
+        calendar=rng.normal(size=(n_places, 2)).astype(np.float32),
+        first=np.array([0, 3, 1]),
+        static=rng.normal(size=(n_items, 2)).astype(np.float32),
+        static_codes=rng.integers(0, 5, size=(n_items, 1)),
+    )
+
+
+def make_windowed(rng, *, joint=True, n_variables=2, kind="last", missing=0.0, origins=None, features=None, **options):
+    """A dataset of windows over three series."""
+    offsets = np.concatenate([[0], np.cumsum(LENGTHS)])
+    values = np.exp(rng.normal(size=(offsets[-1], n_variables)))
+    if kind is None:
+        values = np.round(3 * values)
+    values[rng.random(values.shape) < missing] = np.nan
+    windows = Windows(values, offsets, CONTEXT, HORIZON, joint)
+    scaler = WindowScaler(kind)
+    if features is None:
+        features = make_features(rng, windows.n_items)
+    if origins is None:
+        origins = training_origins(windows, 1).all()
+    return WindowDataset(
+        windows, scaler, scaler.series_scale(windows), features, origins, **{"flags": True, "dtype": np.float64, **options}
+    )
+
+
+def one_window(data, item, origin):
+    """What the network should be handed for one window, step by step."""
+    windows, features = data.windows, data.features
+    values, scaled = data.scaled(np.array([item]), np.array([origin]))
+    L, length, series = data.n_before + CONTEXT, windows.lengths[item], windows.series[item]
+    start = np.concatenate([[0], np.cumsum(LENGTHS)])[series]
+
+    def row(step):
+        return start + min(max(step, 0), length - 1)
+
+    before, after = range(origin - L, origin), range(origin, origin + HORIZON)
+    place = [min(features.first[series] + t, len(features.calendar) - 1) for t in after]
+    z, observed = scaled.z[0], scaled.observed[0]
+    return {
+        "X": [np.concatenate([z[t], ~observed[t], features.past[row(s)]]) for t, s in enumerate(before)],
+        "lengths": min(origin, L),
+        "codes": [features.past_codes[row(s)] for s in before],
+        "ahead": [np.concatenate([features.ahead[row(s)], features.calendar[p]]) for s, p in zip(after, place, strict=True)],
+        "ahead_codes": [features.ahead_codes[row(s)] for s in after],
+        "static": features.static[item],
+        "static_codes": features.static_codes[item],
+        "mask": observed[L:].ravel(),
+        "y": z[L:].ravel(),
+    }
+
+
+@pytest.mark.parametrize("n_before", [0, 2])
+@pytest.mark.parametrize("missing", [0.0, 0.3])
+@pytest.mark.parametrize(("n_variables", "joint"), [(1, True), (2, True), (2, False)])
+def test_batches_of_windows_equal_a_loop(rng, n_variables, joint, missing, n_before):
+    data = make_windowed(rng, joint=joint, n_variables=n_variables, missing=missing, n_before=n_before)
+    items, origins = data.origins
+    seen = 0
+    for inputs, y in WindowIterator(data, batch_size=4):
+        for b in range(len(y)):
+            expected = one_window(data, items[seen], origins[seen])
+            np.testing.assert_allclose(y[b], expected.pop("y"), rtol=1e-12)
+            mask = expected.pop("mask")
+            np.testing.assert_array_equal(inputs["mask"][b] if "mask" in inputs else True, mask)
+            for name, value in expected.items():
+                np.testing.assert_allclose(inputs[name][b], np.asarray(value, float), rtol=1e-12, err_msg=name)
+            seen += 1
+        assert set(inputs) - {"mask"} == set(expected)
+    assert seen == len(items) == len(data) == data.n_rows
+
+
+def test_cut_gives_the_windows_asked_for(rng):
+    data = make_windowed(rng)
+    batches = WindowIterator(data, batch_size=5)
+    assert [len(indices) for indices in batches.plan()] == [len(y) for _, y in batches]
+    assert len(batches) == len(batches.plan())
+    np.testing.assert_array_equal(np.concatenate(batches.plan()), np.arange(len(data)))
+    inputs, y = batches.cut(np.array([7, 2]))
+    for b, i in enumerate((7, 2)):
+        expected = one_window(data, data.origins[0][i], data.origins[1][i])
+        np.testing.assert_allclose(y[b], expected["y"])
+        np.testing.assert_allclose(inputs["X"][b], expected["X"])
+
+
+def test_most_steps_of_a_batch_of_windows(rng):
+    data = make_windowed(rng)
+    assert WindowIterator(data, batch_size=100, max_batch_steps=3 * (CONTEXT + HORIZON) + 1).batch_size == 3
+    assert WindowIterator(data, batch_size=100, max_batch_steps=1).batch_size == 1
+
+
+def test_windows_drawn_for_every_epoch(rng):
+    given = make_windowed(rng)
+    drawn = make_windowed(rng, origins=training_origins(given.windows, 1), n_draws=20)
+
+    def epochs(n):
+        batches = WindowIterator(drawn, batch_size=8, rng=np.random.default_rng(0))
+        return [[y for _, y in batches] for _ in range(n)]
+
+    first, second = epochs(2)
+    assert [len(y) for y in first] == [8, 8, 4]
+    assert len(WindowIterator(drawn, batch_size=8)) == 3
+    assert (torch.cat(first) != torch.cat(second)).any()
+    torch.testing.assert_close(torch.cat(epochs(1)[0]), torch.cat(first), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("kind", ["last", "mean", "log"])
+def test_weights_of_windows(rng, kind):
+    """The root of a window's scale, relative to its series but for logarithms; given windows have none."""
+    offsets = np.concatenate([[0], np.cumsum(LENGTHS)])
+    windows = Windows(np.exp(rng.normal(size=(offsets[-1], 2))), offsets, CONTEXT, HORIZON, True)
+    scaler = WindowScaler(kind)
+    scale = scaler.series_scale(windows)
+    features = WindowFeatures(first=np.zeros(3, np.int64))
+    origins = training_origins(windows, 1)
+    drawn = WindowDataset(windows, scaler, scale, features, origins, flags=False, n_draws=16, dtype=np.float64)
+    inputs, _ = next(iter(WindowIterator(drawn, batch_size=16, rng=np.random.default_rng(0))))
+    items, steps = origins.draw(16, np.random.default_rng(0), drawn.power)
+    size = drawn.scaled(items, steps)[1].scale[:, 0].mean(axis=1)
+    if kind != "log":
+        size = size / scale[items].mean(axis=1)
+    weight = np.sqrt(size)
+    assert (weight < 5 * np.median(weight)).all()  # none is cut off here
+    np.testing.assert_allclose(inputs["weight"], weight / weight.mean(), rtol=1e-12)
+    assert inputs["weight"].mean().item() == pytest.approx(1)
+    given = WindowDataset(windows, scaler, scale, features, origins.all(), flags=False)
+    assert "weight" not in next(iter(WindowIterator(given)))[0]
+
+
+def test_one_window_does_not_outweigh_the_batch():
+    values = np.concatenate([np.tile([0.0, 1.0], 30), [0.0, 1e6, 0.0, 1e6]])[:, None]
+    windows = Windows(values, np.array([0, len(values)]), 2, 1, True)
+    scaler = WindowScaler("last")
+    origins = training_origins(windows, 2)
+    features = WindowFeatures(first=np.zeros(1, np.int64))
+    scale = np.full((1, 1), 1e-3)
+    data = WindowDataset(windows, scaler, scale, features, origins, flags=False, n_draws=200, dtype=np.float64)
+    weight = next(iter(WindowIterator(data, batch_size=200, rng=np.random.default_rng(0))))[0]["weight"]
+    assert weight.max() < 100 * weight.median()
+
+
+@pytest.mark.parametrize("level", [0.0, 5.0, 1e8 / 3])
+def test_constant_series_leave_the_others_their_weight(rng, level):
+    """Also where most series are constant, as sales of rare goods are."""
+    lively = rng.normal(size=40)
+    values = np.concatenate([lively, np.full(80, level)])[:, None]
+    windows = Windows(values, np.array([0, 40, 80, 120]), 4, 2, True)
+    scaler = WindowScaler("last")
+    features = WindowFeatures(first=np.zeros(3, np.int64))
+    origins, scale = training_origins(windows, 4), scaler.series_scale(windows)
+    data = WindowDataset(windows, scaler, scale, features, origins, flags=False, n_draws=60, dtype=np.float64)
+    weight = next(iter(WindowIterator(data, batch_size=60, rng=np.random.default_rng(0))))[0]["weight"].numpy()
+    items = origins.draw(60, np.random.default_rng(0), data.power)[0]
+    assert weight[items == 0].mean() > 0.3 * weight[items > 0].mean()
+
+
+def test_counts_stay_as_they_are(rng):
+    data = make_windowed(rng, kind=None, missing=0.2, counts=True)
+    items, origins = data.origins
+    inputs, y = next(iter(WindowIterator(data)))
+    values, scaled = data.scaled(items, origins)
+    np.testing.assert_array_equal(y, np.nan_to_num(values[:, CONTEXT:]).reshape(len(items), -1))
+    np.testing.assert_allclose(inputs["log_level"], np.log(scaled.scale[:, 0]))
+    assert (y == y.round()).all()
+    assert "weight" not in inputs
+
+
+def test_flags_of_missing_values_are_there_when_asked_for(rng):
+    nothing = WindowFeatures(first=np.zeros(3, np.int64))
+    for flags, width in ((False, 2), (True, 4)):
+        data = make_windowed(rng, features=nothing, flags=flags)
+        inputs, _ = next(iter(WindowIterator(data)))
+        assert inputs["X"].shape[1:] == (CONTEXT, width)
+        assert set(inputs) == {"X", "lengths", "mask"}  # of the newest windows, steps ahead are missing
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_windows_come_in_the_precision_of_training(rng, dtype):
+    inputs, y = next(iter(WindowIterator(make_windowed(rng, dtype=dtype))))
+    wanted = torch.float32 if dtype == np.float32 else torch.float64
+    assert {inputs[name].dtype for name in ("X", "ahead", "static")} == {wanted}
+    assert y.dtype == wanted
+    assert {inputs[name].dtype for name in ("codes", "ahead_codes", "static_codes")} == {torch.int64}

@@ -39,6 +39,14 @@ def relu_step(*args):
     return elman_step(lambda a: np.maximum(a, 0), *args)
 
 
+def sigmoid_step(*args):
+    return elman_step(sigmoid, *args)
+
+
+def identity_step(*args):
+    return elman_step(lambda a: a, *args)
+
+
 def lstm_step(x, state, W_ih, W_hh, b_ih, b_hh):
     h, c = state
     W_ii, W_if, W_ig, W_io = np.split(W_ih, 4)
@@ -67,10 +75,13 @@ def gru_step(x, state, W_ih, W_hh, b_ih, b_hh):
 STEPS = [
     pytest.param(ElmanCell(), tanh_step, id="tanh"),
     pytest.param(ElmanCell("relu"), relu_step, id="relu"),
+    pytest.param(ElmanCell("sigmoid"), sigmoid_step, id="sigmoid"),
+    pytest.param(ElmanCell("identity"), identity_step, id="identity"),
     pytest.param(LSTMCell(), lstm_step, id="lstm"),
     pytest.param(GRUCell(), gru_step, id="gru"),
 ]
 ALL_CELLS = [pytest.param(step.values[0], id=step.id) for step in STEPS]
+CELLS_OF_TORCH = [cell for cell in ALL_CELLS if cell.id not in ("sigmoid", "identity")]
 
 
 # -- the equations
@@ -95,7 +106,7 @@ def test_step_equals_the_equations(cell, step, bias, generator):
         np.testing.assert_allclose(part.detach().numpy(), wanted, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("cell", ALL_CELLS)
+@pytest.mark.parametrize("cell", CELLS_OF_TORCH)
 def test_step_equals_the_cell_of_torch(cell, generator):
     ours = cell.build(INPUT, HIDDEN)
     ours.reset_parameters(generator)
@@ -109,7 +120,7 @@ def test_step_equals_the_cell_of_torch(cell, generator):
 
 
 def test_elman_refuses_an_unknown_nonlinearity():
-    with pytest.raises(ValueError, match=r"nonlinearity must be one of \['relu', 'tanh'\], got 'sine'"):
+    with pytest.raises(ValueError, match=r"nonlinearity must be one of \['identity', 'relu', .*, got 'sine'"):
         ElmanCell("sine")
 
 
@@ -158,6 +169,11 @@ def test_a_cell_of_ones_own_has_no_kernel():
             return (state[0] + x_t,)
 
     assert Sum().kernel is None
+
+
+@pytest.mark.parametrize(("name", "kernel"), [("tanh", "RNN"), ("relu", "RNN"), ("sigmoid", None), ("identity", None)])
+def test_elman_has_a_kernel_where_torch_has_its_nonlinearity(name, kernel):
+    assert ElmanCell(name).kernel == kernel
 
 
 # -- drawing weights

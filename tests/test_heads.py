@@ -3,9 +3,23 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import log_loss, mean_absolute_error, mean_squared_error
+from scipy import stats
+from sklearn.metrics import log_loss, mean_absolute_error, mean_pinball_loss, mean_squared_error
 
-from sktime_rnn.heads import CategoricalHead, Head, MultiLabelHead, MultiOutputHead, PointHead, weighted_mean
+from sktime_rnn.heads import (
+    DISTRIBUTIONS,
+    CategoricalHead,
+    Head,
+    MultiLabelHead,
+    MultiOutputHead,
+    NegativeBinomialHead,
+    NormalHead,
+    PointHead,
+    QuantileHead,
+    StudentTHead,
+    student_t_quantile,
+    weighted_mean,
+)
 
 N, WIDTH = 12, 5
 POINT_LOSSES = ["squared_error", "absolute_error", "huber"]
@@ -306,3 +320,188 @@ def test_point_reads_values_of_any_type():
     losses = make_point("absolute_error").losses(raw, y)
     assert losses.dtype == torch.float32
     torch.testing.assert_close(losses, torch.tensor([[0.5, 0.0], [1.0, 2.0]]))
+
+
+# -- distributions
+
+LEVELS = [0.05, 0.25, 0.5, 0.75, 0.95]
+ALPHA = [0.001, 0.025, 0.1, 0.5, 0.8, 0.95, 0.999]
+EVERY_DISTRIBUTION = pytest.mark.parametrize("name", sorted(DISTRIBUTIONS))
+
+
+def make_distribution(name, n_outputs=2):
+    return QuantileHead(n_outputs, LEVELS) if name == "quantile" else DISTRIBUTIONS[name](n_outputs)
+
+
+def draw_raw(head, generator, n=N):
+    return torch.randn(n, head.raw_size, generator=generator, dtype=torch.float64)
+
+
+def draw_targets(head, generator, n=N):
+    y = 2 * torch.randn(n, head.n_outputs, generator=generator, dtype=torch.float64)
+    return y.abs().round() if isinstance(head, NegativeBinomialHead) else y
+
+
+def scipy_normal(raw):
+    mu, log_sigma = raw.numpy().reshape(len(raw), -1, 2).transpose(2, 0, 1)
+    return stats.norm(mu, np.exp(log_sigma))
+
+
+def scipy_student_t(raw):
+    mu, log_sigma, log_nu = raw.numpy().reshape(len(raw), -1, 3).transpose(2, 0, 1)
+    return stats.t(2 + np.exp(log_nu), mu, np.exp(log_sigma))
+
+
+def scipy_negative_binomial(raw):
+    """Counts of failures before r = 1 / a successes, each of probability 1 / (1 + a mu)."""
+    mu, a = np.exp(raw.numpy()).reshape(len(raw), -1, 2).transpose(2, 0, 1)
+    return stats.nbinom(1 / a, 1 / (1 + a * mu))
+
+
+SCIPY = {"normal": scipy_normal, "student_t": scipy_student_t, "negative_binomial": scipy_negative_binomial}
+
+
+@pytest.mark.parametrize("name", sorted(SCIPY))
+def test_loss_is_minus_the_log_density_of_scipy(name, generator):
+    head = make_distribution(name)
+    raw, y = draw_raw(head, generator), draw_targets(head, generator)
+    expected = SCIPY[name](raw)
+    density = expected.logpmf if name == "negative_binomial" else expected.logpdf
+    np.testing.assert_allclose(head.losses(raw, y).numpy(), -density(y.numpy()), rtol=1e-9)
+    np.testing.assert_allclose(head.predict(raw).numpy(), expected.mean(), rtol=1e-12)
+
+
+@pytest.mark.parametrize(("name", "tolerance"), [("normal", 1e-9), ("student_t", 1e-3), ("negative_binomial", 0)])
+def test_quantiles_equal_those_of_scipy(name, tolerance, generator):
+    head = make_distribution(name)
+    raw = draw_raw(head, generator)
+    wanted = np.stack([SCIPY[name](raw).ppf(alpha) for alpha in ALPHA], axis=-1)
+    np.testing.assert_allclose(head.quantiles(raw, ALPHA).numpy(), wanted, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("nu", [2.02, 3.0, 7.5, 30.0, 400.0])
+def test_quantiles_of_student_t(nu):
+    alpha = np.array([0.001, 0.01, 0.2, 0.5, 0.9, 0.975, 0.999])
+    t = student_t_quantile(torch.tensor([nu], dtype=torch.float64), torch.from_numpy(alpha))
+    np.testing.assert_allclose(t.numpy(), stats.t(nu).ppf(alpha), rtol=2e-3, atol=1e-12)
+
+
+@pytest.mark.parametrize("mu", [1e-3, 0.3, 8.0, 4e3, 2e6])
+@pytest.mark.parametrize("a", [1e-4, 0.1, 1.0, 20.0])
+def test_quantiles_of_counts_large_and_small(mu, a):
+    raw = torch.tensor([[np.log(mu), np.log(a)]])
+    got = NegativeBinomialHead(1).quantiles(raw, ALPHA).numpy()[0, 0]
+    wanted = scipy_negative_binomial(raw).ppf(np.array(ALPHA)[:, None, None])[:, 0, 0]
+    np.testing.assert_allclose(got, wanted, rtol=1e-6)
+    assert (got == np.floor(got)).all()
+
+
+def test_pinball_loss_equals_that_of_scikit_learn(generator):
+    head = make_distribution("quantile", 1)
+    raw, y = draw_raw(head, generator), draw_targets(head, generator)
+    expected = np.mean([2 * mean_pinball_loss(y, raw[:, [q]], alpha=alpha) for q, alpha in enumerate(LEVELS)])
+    assert head.loss(raw, y).item() == pytest.approx(expected)
+
+
+def test_quantiles_between_and_beyond_the_levels():
+    """The quantiles of a normal distribution lie on a line over those of the standard normal."""
+    head = QuantileHead(2, LEVELS)
+    raw = torch.from_numpy(np.concatenate([3 + 2 * stats.norm.ppf(LEVELS), stats.norm.ppf(LEVELS)])[None])
+    got = head.quantiles(raw, ALPHA).numpy()[0]
+    np.testing.assert_allclose(got, [3 + 2 * stats.norm.ppf(ALPHA), stats.norm.ppf(ALPHA)], atol=1e-6)
+    np.testing.assert_allclose(head.predict(raw).numpy(), [[3, 0]], atol=1e-6)
+
+
+def test_quantiles_that_cross_are_put_in_order(generator):
+    head = make_distribution("quantile")
+    got = head.quantiles(draw_raw(head, generator), sorted(ALPHA))
+    assert (got.diff(dim=-1) >= 0).all()
+
+
+@EVERY_DISTRIBUTION
+def test_quantiles_do_not_depend_on_the_batch(name, generator):
+    head = make_distribution(name)
+    raw = draw_raw(head, generator)
+    together = head.quantiles(raw, ALPHA)
+    alone = torch.cat([head.quantiles(raw[i : i + 1], ALPHA) for i in range(N)])
+    torch.testing.assert_close(alone, together, rtol=1e-12, atol=1e-12)
+
+
+@EVERY_DISTRIBUTION
+def test_gradients_of_distributions_equal_differences(name, generator):
+    head = make_distribution(name)
+    raw, y = draw_raw(head, generator).requires_grad_(), draw_targets(head, generator)
+    assert torch.autograd.gradcheck(lambda raw: head.losses(raw, y), raw)
+
+
+@EVERY_DISTRIBUTION
+def test_masked_targets_of_distributions_count_nothing(name, generator):
+    head = make_distribution(name)
+    raw, y = draw_raw(head, generator).requires_grad_(), draw_targets(head, generator)
+    mask = torch.rand(N, 2, generator=generator) < 0.6
+    loss = head.loss(raw, y.masked_fill(~mask, torch.nan), mask)
+    assert loss.item() == pytest.approx(head.losses(raw, y)[mask].mean().item())
+    (gradient,) = torch.autograd.grad(loss, raw)
+    assert torch.isfinite(gradient).all()
+    assert (gradient.reshape(N, 2, -1)[~mask] == 0).all()
+
+
+@EVERY_DISTRIBUTION
+def test_a_batch_without_a_target_trains_nothing(name, generator):
+    """A stretch of a series that nobody observed."""
+    head = make_distribution(name)
+    raw, y = draw_raw(head, generator).requires_grad_(), draw_targets(head, generator)
+    loss = head.loss(raw, y, torch.zeros(N, 2, dtype=torch.bool))
+    (gradient,) = torch.autograd.grad(loss, raw)
+    assert loss.item() == 0
+    assert (gradient == 0).all()
+
+
+@EVERY_DISTRIBUTION
+def test_extreme_outputs_have_finite_losses(name, generator):
+    head = make_distribution(name)
+    y = torch.cat([draw_targets(head, generator, 1), torch.zeros(1, 2, dtype=torch.float64)])
+    for size in (-80.0, 0.0, 80.0):
+        raw = torch.full((2, head.raw_size), size).requires_grad_()
+        loss = head.loss(raw, y.float())
+        (gradient,) = torch.autograd.grad(loss, raw)
+        assert torch.isfinite(loss)
+        assert torch.isfinite(gradient).all()
+        assert not head.quantiles(raw.detach(), [0.1, 0.9]).isnan().any()
+
+
+@pytest.mark.parametrize("name", ["normal", "student_t", "quantile"])
+def test_start_has_the_spread_asked_for(name):
+    head = make_distribution(name)
+    spread = torch.tensor([0.5, 3.0], dtype=torch.float64)
+    bias = head.start_bias(spread)
+    assert bias.shape == (2, head.n_params)
+    levels = (np.arange(2000) + 0.5) / 2000
+    deviations = head.quantiles(bias.flatten()[None], levels).abs().mean(-1)
+    np.testing.assert_allclose(deviations[0], spread, rtol=0.03 if name != "student_t" else 0.15)
+    np.testing.assert_allclose(head.predict(bias.flatten()[None]), 0, atol=1e-9)
+
+
+def test_start_of_counts():
+    head = NegativeBinomialHead(2)
+    raw = head.start_bias(torch.tensor([0.5, 3.0])).flatten()[None]
+    np.testing.assert_allclose(head.predict(raw), 1)
+    np.testing.assert_allclose(raw.exp()[0, 1::2], 0.2, rtol=1e-6)
+    np.testing.assert_allclose(scipy_negative_binomial(raw.double()).var(), 1.2, rtol=1e-6)
+
+
+def test_a_point_forecast_has_no_spread(generator):
+    head = make_point()
+    raw = torch.randn(N, 2, generator=generator)
+    quantiles = head.quantiles(raw, [0.1, 0.9])
+    assert quantiles.shape == (N, 2, 2)
+    assert (quantiles == head.predict(raw)[:, :, None]).all()
+
+
+def test_heads_of_distributions_name_their_parameters(generator):
+    for kind, n_params in ((NormalHead, 2), (StudentTHead, 3), (NegativeBinomialHead, 2)):
+        head = kind(2)
+        raw = draw_raw(head, generator)
+        assert (head.n_params, head.raw_size) == (n_params, 2 * n_params)
+        for i, part in enumerate(head.parameters_of(raw)):
+            torch.testing.assert_close(part, raw[:, i::n_params])

@@ -9,10 +9,11 @@ import torch
 from torch import nn
 
 from sktime_rnn.cells import Cell, ElmanCell, GRUCell, LSTMCell
-from sktime_rnn.heads import CategoricalHead, PointHead
+from sktime_rnn.heads import CategoricalHead, NormalHead, PointHead, QuantileHead
 from sktime_rnn.networks import (
     UNKNOWN,
     CustomNetwork,
+    ForecastNetwork,
     InputScaling,
     RecurrentNetwork,
     StepNetwork,
@@ -529,3 +530,231 @@ def test_constants_of_the_scaling_travel_with_the_network(generator):
     other.load_state_dict(scaling.state_dict())
     assert torch.equal(other(X), scaling(X))
     assert {value.dtype for value in scaling.state_dict().values()} == {torch.float64}
+
+
+# -- forecasts: L steps of context, A steps ahead, V variables
+
+L, A = 5, 3
+
+
+def make_forecast(generator, *, head=NormalHead, cell=None, n_variables=2, drawn=True, **options):
+    """A network that forecasts, with all that it can read; its weights are all drawn unless it is to start afresh."""
+    options = {
+        "n_past": 1,
+        "n_ahead": 2,
+        "past_counts": [[0, 5, 5]],
+        "ahead_counts": [[0, 5, 5]],
+        "static_counts": [[0, 9, 9, 9]],
+        "n_static": 1,
+        "patch_length": 2,
+        "hidden_size": H,
+        "num_layers": 1,
+        "bidirectional": False,
+        "bias": True,
+        "initial_state": "zeros",
+        "dropout": 0.0,
+        "input_noise": 0.0,
+        "decoder": False,
+        "linear": True,
+        "n_locations": 1,
+        "compress": True,
+        **options,
+    }
+    network = ForecastNetwork(
+        cell or ElmanCell(), head(A * n_variables), context=L, horizon=A, n_variables=n_variables, **options
+    )
+    network.reset_parameters(generator)
+    if drawn:
+        with torch.no_grad():
+            for weight in network.parameters():
+                weight.normal_(std=0.5, generator=generator)
+    return network.double().eval()
+
+
+def make_windows(generator, n=4, n_variables=2, length=L):
+    """What make_forecast's networks read."""
+
+    def numbers(*shape):
+        return torch.randn(n, *shape, generator=generator, dtype=torch.float64)
+
+    def codes(*shape):
+        return torch.randint(0, 3, (n, *shape), generator=generator)
+
+    return {
+        "X": numbers(length, n_variables + 1),
+        "lengths": torch.full((n,), length),
+        "codes": codes(length, 1),
+        "ahead": numbers(A, 2),
+        "ahead_codes": codes(A, 1),
+        "static": numbers(1),
+        "static_codes": codes(1),
+    }
+
+
+def arrays(network):
+    return {name: weight.detach().numpy() for name, weight in network.named_parameters()}
+
+
+def elman(w, name, x, h):
+    """One step of the layer of a name."""
+    return np.tanh(
+        x @ w[f"{name}.weight_ih_l0"].T + w[f"{name}.bias_ih_l0"] + h @ w[f"{name}.weight_hh_l0"].T + w[f"{name}.bias_hh_l0"]
+    )
+
+
+def layer_name(network, part):
+    """The name of a part's only recurrent layer among the weights."""
+    return next(n for n, _ in network.named_parameters() if n.startswith(part) and "weight_ih" in n).rsplit(".", 1)[0]
+
+
+def forecast_by_hand(network, window, b, decoder):
+    """The raw output (A, V, 2) for window b, step by step."""
+    w = arrays(network)
+    x = {name: value.numpy()[b] for name, value in window.items()}
+    V = network.n_variables
+    table = w["past_codes.tables.0.embedding.weight"]
+    steps = np.concatenate([np.arcsinh(x["X"][:, :V]), x["X"][:, V:], table[x["codes"][:, 0]]], axis=1)
+    static = np.concatenate([x["static"], w["static_codes.tables.0.embedding.weight"][x["static_codes"][0]]])
+    ahead = np.concatenate([x["ahead"], w["ahead_codes.tables.0.embedding.weight"][x["ahead_codes"][:, 0]]], axis=1)
+    patches = [np.concatenate([np.zeros_like(steps[0]), steps[0]]), steps[1:3].ravel(), steps[3:5].ravel()]
+    h = np.zeros(H)
+    for patch in patches:
+        h = elman(w, layer_name(network, "encoder"), np.concatenate([patch, static]), h)
+    c = np.concatenate([h, static])
+    if decoder:
+        d, raw = np.zeros(H), []
+        for step in range(A):
+            d = elman(w, layer_name(network, "decoder"), np.concatenate([ahead[step], c]), d)
+            raw.append(w["head.linear.weight"] @ d + w["head.linear.bias"] + w["bias"][step])
+        raw = np.stack(raw)
+    else:
+        raw = (w["head.linear.weight"] @ c + w["head.linear.bias"]).reshape(A, -1)
+        for step in range(A):
+            hidden = np.tanh(w["ahead.0.weight"] @ c + w["ahead.0.bias"] + w["ahead.1.weight"] @ ahead[step])
+            raw[step] += w["ahead.2.weight"] @ hidden
+    raw = raw.reshape(A, V, 2)
+    raw[..., 0] += (w["linear.weight"] @ x["X"][:, :V].ravel() + w["linear.bias"]).reshape(A, V)
+    return raw
+
+
+@pytest.mark.parametrize("decoder", [False, True])
+def test_forecast_equals_its_equations(decoder, generator):
+    network, window = make_forecast(generator, decoder=decoder), make_windows(generator)
+    raw = network(**window).detach().numpy()
+    for b in range(len(raw)):
+        np.testing.assert_allclose(raw[b], forecast_by_hand(network, window, b, decoder).ravel(), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("decoder", [False, True])
+@pytest.mark.parametrize("head", [PointHead, NormalHead])
+def test_forecast_starts_at_zero(decoder, head, generator):
+    network = make_forecast(generator, decoder=decoder, head=head, drawn=False)
+    assert not network(**make_windows(generator)).any()
+
+
+@pytest.mark.parametrize("decoder", [False, True])
+def test_forecast_starts_where_it_is_told(decoder, generator):
+    network, window = make_forecast(generator, decoder=decoder, drawn=False), make_windows(generator)
+    linear = torch.randn(1 + L * 2, A * 2, generator=generator, dtype=torch.float64)
+    bias = torch.randn(A * 2, 2, generator=generator, dtype=torch.float64)
+    network.start(linear=linear, bias=bias)
+    raw = network(**window).unflatten(1, (A * 2, 2))
+    location = linear[0] + window["X"][..., :2].flatten(1) @ linear[1:]
+    torch.testing.assert_close(raw[..., 0], location + bias[:, 0], rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(raw[..., 1], bias[:, 1].expand(4, -1), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("decoder", [False, True])
+def test_forecast_does_not_depend_on_its_batch(decoder, generator):
+    network = make_forecast(generator, decoder=decoder, cell=LSTMCell()).float()
+    window = {k: v.float() if v.is_floating_point() else v for k, v in make_windows(generator, n=40).items()}
+    together = network(**window)
+    alone = torch.cat([network(**{k: v[i : i + 1] for k, v in window.items()}) for i in range(40)])
+    torch.testing.assert_close(alone, together, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("decoder", [False, True])
+@pytest.mark.parametrize("n_variables", [1, 3])
+@pytest.mark.parametrize("linear", [False, True])
+def test_shape_of_forecasts(decoder, n_variables, linear, generator):
+    network = make_forecast(generator, decoder=decoder, n_variables=n_variables, linear=linear)
+    raw = network(**make_windows(generator, n_variables=n_variables))
+    assert raw.shape == (4, A * n_variables * 2)
+    assert network.head.predict(raw).shape == (4, A * n_variables)
+
+
+@pytest.mark.parametrize("decoder", [False, True])
+def test_forecast_from_the_variables_alone(decoder, generator):
+    nothing = {"n_past": 0, "n_ahead": 0, "n_static": 0, "past_counts": [], "ahead_counts": [], "static_counts": []}
+    network = make_forecast(generator, decoder=decoder, **nothing)
+    X = torch.randn(2, L, 2, generator=generator, dtype=torch.float64)
+    assert network(X, torch.tensor([L, L])).shape == (2, A * 2 * 2)
+
+
+@pytest.mark.parametrize("decoder", [False, True])
+def test_features_ahead_move_their_own_step(decoder, generator):
+    """Of a decoder, the steps after it too; never the steps before."""
+    network, window = make_forecast(generator, decoder=decoder), make_windows(generator)
+    changed = {**window, "ahead": window["ahead"].clone()}
+    changed["ahead"][:, 1] += 1
+    moved = (network(**changed) != network(**window)).unflatten(1, (A, -1)).any(dim=2).any(dim=0)
+    assert moved.tolist() == [False, True, decoder]
+
+
+def test_every_step_of_the_context_moves_every_step_ahead(generator):
+    network, window = make_forecast(generator), make_windows(generator)
+    before = network(**window)
+    for step in range(L):
+        changed = {**window, "X": window["X"].clone()}
+        changed["X"][:, step, 0] += 1
+        assert (network(**changed) != before).unflatten(1, (A, -1)).any(dim=2).all()
+
+
+def test_the_linear_map_reads_the_last_steps_of_a_longer_context(generator):
+    network, window = make_forecast(generator), make_windows(generator, length=L + 4)
+    short = {**window, "X": window["X"][:, 4:]}
+    torch.testing.assert_close(
+        network._location(window["X"], torch.float64), network._location(short["X"], torch.float64)
+    )
+    assert (network(**window) != network(**{**short, "codes": window["codes"][:, 4:]})).all()
+
+
+def test_the_linear_map_moves_every_location(generator):
+    levels = [0.1, 0.5, 0.9]
+
+    def head(n_outputs):
+        return QuantileHead(n_outputs, levels)
+
+    network, window = make_forecast(generator, head=head, n_locations=3), make_windows(generator)
+    before = network(**window).unflatten(1, (A, 2, 3))
+    with torch.no_grad():
+        network.linear.bias.add_(torch.arange(6.0))
+    moved = network(**window).unflatten(1, (A, 2, 3)) - before
+    torch.testing.assert_close(moved, torch.arange(6.0, dtype=torch.float64).reshape(A, 2, 1).expand(4, A, 2, 3))
+
+
+def test_a_level_is_added_to_the_first_parameter(generator):
+    network, window = make_forecast(generator), make_windows(generator)
+    level = torch.tensor([[1.0, 2.0]], dtype=torch.float64).expand(4, -1)
+    moved = (network(**window, log_level=level) - network(**window)).unflatten(1, (A, 2, 2))
+    torch.testing.assert_close(moved[..., 0], level[:, None].expand(-1, A, -1))
+    assert not moved[..., 1].any()
+
+
+def test_large_values_are_compressed_unless_told_otherwise(generator):
+    options = {"linear": False, "past_counts": [], "n_past": 0}
+    window = make_windows(generator)
+    window = {**window, "X": window["X"][..., :2], "codes": None}
+    compressed, plain = (make_forecast(generator, compress=compress, **options) for compress in (True, False))
+    plain.load_state_dict(compressed.state_dict())
+    torch.testing.assert_close(plain(**{**window, "X": torch.asinh(window["X"])}), compressed(**window))
+
+
+def test_one_seed_decides_the_weights_of_a_forecast(global_random_seed):
+    first, second, other = (
+        make_forecast(torch.Generator().manual_seed(seed), drawn=False)
+        for seed in (global_random_seed, global_random_seed, global_random_seed + 1)
+    )
+    for name, weight in first.state_dict().items():
+        torch.testing.assert_close(second.state_dict()[name], weight, rtol=0, atol=0)
+    assert any((other.state_dict()[name] != weight).any() for name, weight in first.state_dict().items())

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sktime_rnn.base._building import PRECISIONS
 from sktime_rnn.callbacks import SCHEDULES, DivergenceGuard, GradientClipping, Progress, Schedule, schedules_itself
-from sktime_rnn.cells import CELLS, Cell
+from sktime_rnn.cells import CELLS, NONLINEARITIES, Cell
 from sktime_rnn.nets import RecurrentNet, choose_device, is_there
 from sktime_rnn.state import net_state, restore_net
 
@@ -46,7 +46,7 @@ class NetTrainer:
         "num_layers": [Interval(Integral, 1, None, closed="left")],
         "bidirectional": ["boolean"],
         "bias": ["boolean"],
-        "nonlinearity": [StrOptions({"tanh", "relu"})],
+        "nonlinearity": [StrOptions(set(NONLINEARITIES))],
         "initial_state": [StrOptions({"zeros", "learned"})],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "input_noise": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],

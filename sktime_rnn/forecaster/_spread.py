@@ -124,9 +124,8 @@ def _increasing(size):
 def _corrected_quantiles(errors, alpha):
     """Return quantiles of errors (N, K, Q), each of its own level, corrected for the number of windows: (K, Q)."""
     n = np.maximum((~np.isnan(errors[:, :, 0])).sum(axis=0), 1)[:, None]  # (K, 1)
-    level = np.clip(0.5 + (alpha - 0.5) * (n + 1) / n, 0, 1)
     errors = np.sort(errors, axis=0)  # NaN come last
-    place = level * (n - 1)
+    place = np.clip((n + 1) * alpha - 1, 0, n - 1)  # the k-th of n errors is exceeded with probability 1 - k / (n + 1)
     low = np.floor(place).astype(np.int64)
     first, second = (np.take_along_axis(errors, np.minimum(rows, n - 1)[None], axis=0)[0] for rows in (low, low + 1))
     return np.nan_to_num(first + (place - low) * (second - first))
