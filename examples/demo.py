@@ -1,4 +1,4 @@
-"""Who is speaking? Classify raw recordings of unequal length, then search for a better model."""
+"""Who is speaking, and how many will fly? Classify recordings of unequal length, search, and forecast a series."""
 
 from time import perf_counter
 
@@ -6,11 +6,11 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sktime_rnn import RNNClassifier, TimeDistributed
-from sktime_rnn.datasets import load_japanese_vowels
+from sktime_rnn import RNNClassifier, RNNForecaster, TimeDistributed
+from sktime_rnn.datasets import load_airpassengers, load_japanese_vowels
 
 
-def main():
+def classify():
     """Fit one classifier as it comes, and search for cell and size within a pipeline."""
     X_train, y_train = load_japanese_vowels(split="train")
     X_test, y_test = load_japanese_vowels(split="test")
@@ -30,7 +30,26 @@ def main():
     for setting, score in zip(search.cv_results_["params"], search.cv_results_["mean_test_score"], strict=True):
         print(f"{setting}: accuracy {score:.3f} in cross-validation")
     print(f"Best: {search.best_params_}, accuracy {search.score(X_test, y_test):.3f}", end="")
-    print(f" ({perf_counter() - start:.0f} s)")
+    print(f" ({perf_counter() - start:.0f} s)\n")
+
+
+def forecast():
+    """Forecast two years of a monthly series, with intervals."""
+    y = load_airpassengers()
+    start = perf_counter()
+    forecaster = RNNForecaster(distribution="student_t", random_state=0).fit(y[:-24], fh=range(1, 25))
+    error = (forecaster.predict() / y[-24:] - 1).abs().mean()
+    lower, upper = forecaster.predict_interval(coverage=0.8).to_numpy().T
+    covered = ((y[-24:] >= lower) & (y[-24:] <= upper)).sum()
+    print("Airline passengers, ten years of months to learn from, two years to judge by.")
+    print(f"RNNForecaster: mean absolute percentage error {100 * error:.1f} %,", end=" ")
+    print(f"{covered} of 24 months within the 80 % interval ({perf_counter() - start:.0f} s)")
+
+
+def main():
+    """Show both."""
+    classify()
+    forecast()
 
 
 if __name__ == "__main__":

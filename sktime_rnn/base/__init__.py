@@ -1,6 +1,8 @@
 """What all recurrent estimators share."""
 
-from sklearn.utils._param_validation import HasMethods, Hidden, Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods as HasMethods
+from sklearn.utils._param_validation import Interval as Interval
+from sklearn.utils._param_validation import StrOptions
 
 from sktime_rnn.base._building import PRECISIONS, cast
 from sktime_rnn.base._estimator import BaseRNN
@@ -14,9 +16,6 @@ __all__ = [
     "PRECISIONS",
     "BaseForecaster",
     "BaseRNN",
-    "Hidden",
-    "HasMethods",
-    "Interval",
     "Known",
     "NetTrainer",
     "StrOptions",

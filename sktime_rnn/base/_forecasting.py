@@ -236,7 +236,12 @@ class BaseForecaster(BaseEstimator, ABC):
         known = self._read_known(y, X, static)
         n_steps = None if fh is None else max(1, int(read_horizon(fh, known.data.axis, known.data.last).max()))
         vars(self).pop("horizon_", None)  # of an earlier fit
-        self._fit(known, n_steps)
+        try:
+            self._fit(known, n_steps)
+        except KeyboardInterrupt:
+            if hasattr(self, "net_"):  # what was learnt until then is kept
+                self._known, self._fh = known, copy(fh)
+            raise
         self._known, self._fh = known, copy(fh)
         if n_steps is not None or not hasattr(self, "horizon_"):
             self.horizon_ = n_steps or self._default_steps(known)

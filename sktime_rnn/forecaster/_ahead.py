@@ -36,7 +36,7 @@ class Ahead:
     net: RecurrentNet
     warm_up: bool
 
-    def run(self, known, n_steps, feed=None):
+    def run(self, known, n_steps, feed=None, scale=None):
         """Yield the net's outputs for the next H steps, then for those after them, and so on.
 
         Parameters
@@ -48,6 +48,8 @@ class Ahead:
         feed : callable, default=None
             ``feed(raw, scaled)`` gives the values (I, H, V) with which the series go on; needed where ``n_steps`` is
             larger than H.
+        scale : float64 ndarray of shape (I, V), default=None
+            Scale of the whole series; by default that of ``known``.
 
         Yields
         ------
@@ -59,11 +61,17 @@ class Ahead:
         setup = self.setup
         H = setup.horizon
         total = -(-n_steps // H) * H
+        if total > H and self.encoder.past_columns_:
+            raise ValueError(
+                f"fh must reach at most {H} steps ahead, for which this forecaster was fitted, got {n_steps}: to go "
+                f"further, forecasts are fed back, but past_columns={self.encoder.past_columns_} are not known there. "
+                f"Fit again with fh up to {n_steps}."
+            )
         known = _padded(known, total, n_steps)
         kept, values, offsets = self._extended(known, total)
         features = self.encoder.encode(kept, total)
         windows = Windows(values, offsets, setup.context, H, setup.joint)
-        scale = setup.series_scale(setup.windows(known.data))
+        scale = self.scale_of(known) if scale is None else scale
         for done in range(0, total, H):
             origins = (kept.data.lengths + done)[windows.series]
             raw, scaled = self._outputs(windows, features, origins, scale)
@@ -71,6 +79,10 @@ class Ahead:
             if done + H < total:
                 rows = windows.starts[:, None] + windows.stride * (origins[:, None] + np.arange(H))
                 windows.flat[rows] = feed(raw, scaled)
+
+    def scale_of(self, known):
+        """Return the scale of the whole series, (I, V)."""
+        return self.setup.series_scale(self.setup.windows(known.data))
 
     def _outputs(self, windows, features, origins, scale):
         """Return the net's outputs for one window of every item, and the windows."""

@@ -92,6 +92,7 @@ class FeatureEncoder:
         data = known.data
         self.numbers_, self.static_, self.code_counts_, self.static_counts_ = None, None, [], []
         self.ahead_numbers_, self.ahead_codes_ = [], []
+        self.past_columns_ = list(past_columns)
         if known.past is not None:
             if known.past.numbers.shape[1]:
                 self.numbers_ = Standardiser.fit(known.past.numbers[rows], self.mask)

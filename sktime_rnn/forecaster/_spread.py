@@ -3,6 +3,7 @@
 Shapes: N windows, B windows to forecast, K = H * V outputs, Q quantiles.
 """
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -131,8 +132,15 @@ def _corrected_quantiles(errors, alpha):
     return np.nan_to_num(first + (place - low) * (second - first))
 
 
+def on_cpu(head):
+    """Return the head, or a copy of it where it lies on another device: some have no double precision."""
+    there = [*head.parameters(), *head.buffers()]
+    return head if all(tensor.device.type == "cpu" for tensor in there) else copy.deepcopy(head).cpu()
+
+
 def _head_quantiles(head, raw, alpha):
     """Return the head's quantiles (N, K, Q), some rows at a time: solving for one takes hundreds of numbers."""
+    head = on_cpu(head)
     alpha = list(map(float, alpha))
     n_rows = max(1, _AT_ONCE // head.n_outputs)
     with torch.no_grad():

@@ -26,7 +26,7 @@ from sktime_rnn.forecaster._choices import (
 )
 from sktime_rnn.forecaster._encoding import FeatureEncoder
 from sktime_rnn.forecaster._setup import Setup
-from sktime_rnn.forecaster._spread import Spread
+from sktime_rnn.forecaster._spread import Spread, on_cpu
 from sktime_rnn.forecaster._start import start_map, start_spread
 from sktime_rnn.forecaster._trust import apply_trust, choose_trust, widening
 from sktime_rnn.heads import DISTRIBUTIONS, PointHead, QuantileHead
@@ -69,20 +69,25 @@ class WindowTrainer(NetTrainer, BaseForecaster):
         self.season_length_ = self._setup.season or 1
         self._encoder = self._fit_encoder(known, np.minimum(visible, earlier) if self.conformal else visible)
         features = self._encoder.encode(known)
+        rehearsed = (None, None, 1.0)
         vars(self).pop("net_", None)
-        held_out = trust = None
         with torch_threads(self.n_threads_):
-            if earlier is not None:
-                held_out, trust, wider = self._rehearse(known.data, features, np.minimum(earlier, visible))
             try:
+                if earlier is not None:
+                    rehearsed = self._rehearse(known.data, features, np.minimum(earlier, visible))
                 self._train(known.data, features, visible, validate=self.early_stopping)
-            finally:
+            except KeyboardInterrupt:
                 if hasattr(self, "net_"):
-                    if trust is not None:
-                        apply_trust(self.net_.module_, trust)
-                    self._spread = held_out if self.conformal else self._learn_spread(known.data, features, visible)
-                    if trust is not None:
-                        self._spread.wider = wider
+                    self._finish(known.data, features, visible, *rehearsed)
+                raise
+            self._finish(known.data, features, visible, *rehearsed)
+
+    def _finish(self, data, features, visible, held_out, trust, wider):
+        """Put to use what the rehearsal told."""
+        if trust is not None:
+            apply_trust(self.net_.module_, trust)
+        self._spread = held_out or self._learn_spread(data, features, visible)
+        self._spread.wider = wider
 
     def _earlier(self, lengths):
         """Return the steps of each series to rehearse on; None where no series is long enough.
@@ -115,10 +120,18 @@ class WindowTrainer(NetTrainer, BaseForecaster):
         that are to be trusted, and by how much errors are larger than in training; None for what is not learnt.
         """
         self._train(data, features, earlier, validate=False, rehearsal=not self.conformal)
-        spread = self._learn_spread(data, features, earlier, later=True) if self.conformal else None
-        if not self.calibrate or self._setup.scaler not in ("last", "log"):
-            return spread, None, 1.0
-        setup, head = self._setup, self.net_.module_.head
+        trust, wider = None, 1.0
+        if self.calibrate and self._setup.scaler in ("last", "log"):
+            trust, wider = self._compare(data, features, earlier)
+        if not self.conformal:
+            return None, trust, wider
+        if trust is not None:
+            apply_trust(self.net_.module_, trust)  # errors are those of forecasts as they will be made
+        return self._learn_spread(data, features, earlier, later=True), trust, 1.0
+
+    def _compare(self, data, features, earlier):
+        """Return what to trust, and how much larger errors are on steps that training has not seen."""
+        setup, head = self._setup, on_cpu(self.net_.module_.head)
         parts = []
         for later in (True, False):
             dataset = self._known_windows(data, features, earlier, later)
@@ -136,7 +149,7 @@ class WindowTrainer(NetTrainer, BaseForecaster):
         if data.lengths.max() >= _LONG * setup.horizon:
             trust = choose_trust(said, z - said, y, n_independent)
         wider = widening(y - trust[0] * said - trust[1] * (z - said), np.nanmean(np.abs(before - fitted), axis=0))
-        return spread, trust, wider
+        return trust, wider
 
     def _choose_horizon(self, known, n_steps):
         if n_steps is not None:
