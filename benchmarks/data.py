@@ -22,6 +22,9 @@ from sklearn.datasets import load_digits
 
 DATA = Path("../shared/data")
 
+# The made process y_t = 1.3 y_{t-1} - 0.6 y_{t-2} + noise of variance 1: a cycle of about eleven steps.
+AR2 = (1.3, -0.6)
+
 # Rows and columns by which a digit moves in one frame, and the name of that direction.
 DIRECTIONS = {
     "N": (-1, 0), "NE": (-1, 1), "E": (0, 1), "SE": (1, 1),
@@ -268,6 +271,25 @@ def load_air_passengers(data):
     return pd.Series(table["Passengers"].to_numpy(float), pd.PeriodIndex(table["Date"], freq="M"), name="Passengers")
 
 
+def load_ar2(data=None):
+    """Made series of one autoregressive process, 500 of 200 points; the 12 points that follow each."""
+    rng = np.random.default_rng(0)
+    n_series, n_timesteps, horizon, burn_in = 500, 200, 12, 200
+    y = rng.normal(size=(n_series, burn_in + n_timesteps + horizon))
+    for t in range(2, y.shape[1]):
+        y[:, t] += AR2[0] * y[:, t - 1] + AR2[1] * y[:, t - 2]
+    train, test = np.split(y[:, burn_in:], [n_timesteps], axis=1)
+    return train_and_test(*(dict(enumerate(part)) for part in (train, test)))
+
+
+def ar2_forecast_sd(horizon):
+    """Return the standard deviation of the best forecast's error, 1 to `horizon` steps ahead."""
+    weights = [0.0, 1.0]  # of the noise of 0, 1, ... steps ago, after one that stands for the time before
+    for _ in range(horizon - 1):
+        weights.append(AR2[0] * weights[-1] + AR2[1] * weights[-2])
+    return np.sqrt(np.cumsum(np.square(weights[1:])))
+
+
 def read_wide(path):
     """Read a table with a series in each row, its name first; the empty cells at a row's end are no points."""
     table = pd.read_csv(path, index_col=0)
@@ -303,7 +325,7 @@ LOADERS = {
     "Tecator": load_tecator,
     "Covid3Month": load_covid3month,
 }
-PANELS = {"M4 Weekly": load_m4_weekly, "M3 quarterly": load_m3_quarterly}
+PANELS = {"M4 Weekly": load_m4_weekly, "M3 quarterly": load_m3_quarterly, "AR(2)": load_ar2}
 SINGLE_SERIES = {"ETTh1": load_etth1, "AirPassengers": load_air_passengers}
 
 

@@ -26,14 +26,13 @@ def main():
     parser = argparse.ArgumentParser(description="Measure the memory of a forecaster's fit.")
     parser.add_argument("n_series", type=int)
     parser.add_argument("n_timesteps", type=int)
-    parser.add_argument("n_updates", type=int)
     arguments = parser.parse_args()
 
     imported = memory("VmRSS")
     y = noise(arguments.n_series, arguments.n_timesteps)
     with_data = memory("VmHWM")
     start = time.perf_counter()
-    RNNForecaster(horizon=24, max_updates=arguments.n_updates, random_state=0).fit(y)
+    RNNForecaster(random_state=0).fit(y)
     seconds = time.perf_counter() - start
     marks = {"values": y.to_numpy().nbytes, "imported": imported, "with_data": with_data, "peak": memory("VmHWM")}
     print(json.dumps(marks | {"seconds": seconds}))

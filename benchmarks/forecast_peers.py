@@ -3,8 +3,8 @@
 Each is made with the training values, which it may bring into its own form before the clock starts, and offers
 `fit()`, which returns the number of windows trained on, `predict()`, which returns the forecasts in the form that
 its users get, and `values(forecasts)`, which makes an (n_series, horizon) array of them. The libraries are set up as
-a competent user would: one layer, a linear readout, each window scaled by its own context, the same batches and
-updates, squared error, Adam, no files, no validation.
+a competent user would: one layer, a linear readout, series or windows standardised, the same batches and updates,
+squared error, Adam, no files, no validation.
 """
 
 import contextlib
@@ -32,6 +32,7 @@ try:
 except ImportError:
     neuralforecast = None
 
+UPDATES_AN_EPOCH = 100  # of ours, which draws an epoch's windows where there are many more
 QUIET_TRAINER = {
     "accelerator": "cpu",
     "logger": False,
@@ -66,13 +67,17 @@ def make_forecaster(task, **settings):
         context_length=task.context_length,
         horizon=task.horizon,
         batch_size=task.batch_size,
+        max_epochs=max(1, round(task.n_updates / UPDATES_AN_EPOCH)),
         random_state=task.seed,
-        **({"max_updates": task.n_updates} | settings),
+        **settings,
     )
 
 
 def n_windows_trained(forecaster):
-    """Return on how many windows a fitted forecaster was trained, each counted as often as it was met."""
+    """Return on how many windows a fitted forecaster was trained, each counted as often as it was met.
+
+    Those of the first training that `calibrate` asks for, on earlier points, are not counted.
+    """
     return sum(batch["train_batch_size"] for epoch in forecaster.history_ for batch in epoch["batches"])
 
 
@@ -102,12 +107,13 @@ class Ours:
     """The estimator on a pandas Series."""
 
     name = "ours"
+    settings = {}
 
     def __init__(self, task, values):
         self.task, self.y = task, loops.as_series(values)
 
     def fit(self):
-        self.model = make_forecaster(self.task).fit(self.y)
+        self.model = make_forecaster(self.task, **self.settings).fit(self.y)
         return n_windows_trained(self.model)
 
     def predict(self):
@@ -115,6 +121,13 @@ class Ours:
 
     def values(self, forecasts):
         return forecasts.to_numpy().reshape(-1, self.task.horizon)
+
+
+class OursPlain(Ours):
+    """The estimator without the first training."""
+
+    name = "ours, calibrate=False"
+    settings = {"calibrate": False}
 
 
 class Darts:
@@ -135,7 +148,6 @@ class Darts:
             hidden_dim=self.task.hidden_size,
             input_chunk_length=self.task.context_length,
             output_chunk_length=self.task.horizon,
-            use_reversible_instance_norm=True,
             batch_size=self.task.batch_size,
             n_epochs=self.task.n_updates,  # ended by max_steps
             optimizer_kwargs={"lr": loops.LEARNING_RATE},
@@ -193,7 +205,7 @@ def installed():
     """Return the forms that can be run here, and the names of the libraries that bring the others."""
     peers = {"darts": (Darts, BlockRNNModel), "neuralforecast": (NeuralForecast, neuralforecast)}
     there = {name: form for name, (form, library) in peers.items() if library is not None}
-    return [HandWritten, Ours, *there.values()], list(there)
+    return [HandWritten, Ours, OursPlain, *there.values()], list(there)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from sktime_rnn import ForecastDisplay, RNNForecaster
 from sktime_rnn.datasets import load_airpassengers
 
 y = load_airpassengers()
-forecaster = RNNForecaster(distribution="student_t", random_state=0).fit(y[:-24], fh=range(1, 25))
+forecaster = RNNForecaster(random_state=0).fit(y[:-24], fh=range(1, 25))
 forecast = forecaster.predict()
 print(f"mean absolute percentage error {100 * (forecast / y[-24:] - 1).abs().mean():.1f} %")
 
@@ -29,7 +29,7 @@ from sktime_rnn import AutoregressiveForecaster, ExpandingWindowSplitter, NaiveF
 
 table = backtest(
     {
-        "RNN": RNNForecaster(distribution="student_t", random_state=0),
+        "RNN": RNNForecaster(random_state=0),
         "AR": AutoregressiveForecaster(),
         "last year": NaiveForecaster(strategy="seasonal"),
     },

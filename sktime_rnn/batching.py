@@ -386,8 +386,8 @@ class WindowDataset(Dataset):
         The series and how windows are cut.
     scaler : WindowScaler
         Puts each window on its own scale.
-    series_scale : float64 ndarray of shape (n_items, V)
-        Scale of the whole series.
+    series_scale : SeriesScale
+        Constants of the whole series.
     features : WindowFeatures
         What else is known; its rows are those of the series.
     origins : Origins or tuple of int64 ndarrays
@@ -458,7 +458,7 @@ class WindowDataset(Dataset):
             As the network sees them.
         """
         values = self.windows.cut(items, origins, self.n_before)
-        scaled = self.scaler.scale(values, self.windows.context, self.series_scale[items], self.n_before)
+        scaled = self.scaler.scale(values, self.windows.context, self.series_scale.take(items), self.n_before)
         return values, scaled
 
 
@@ -553,7 +553,7 @@ class WindowIterator:
         """Return the root of each window's scale, on average 1: on their own scale, calm windows would count alike."""
         size = scaled.scale[:, 0].mean(axis=1)
         if self.dataset.scaler.kind != "log":
-            base = np.nan_to_num(self.dataset.series_scale[items].mean(axis=1))
+            base = self.dataset.series_scale.scale[items].mean(axis=1)
             size = np.divide(size, base, out=np.ones_like(size), where=size < 1e9 * base)  # 1 for constant series
         weight = np.sqrt(size)
         weight = np.minimum(weight, _HEAVIEST * np.median(weight))

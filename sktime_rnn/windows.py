@@ -184,6 +184,24 @@ class Scaled(NamedTuple):
     scale: np.ndarray
 
 
+@dataclass(frozen=True)
+class SeriesScale:
+    """The constants of whole items.
+
+    Attributes
+    ----------
+    loc, scale : float64 ndarray of shape (n_items, V)
+        Level and scale; 0 where nothing was observed.
+    """
+
+    loc: np.ndarray
+    scale: np.ndarray
+
+    def take(self, items):
+        """Return the constants of some items, in their order."""
+        return SeriesScale(self.loc[items], self.scale[items])
+
+
 class WindowScaler:
     r"""Scale each window by its own context.
 
@@ -198,7 +216,8 @@ class WindowScaler:
     None       0                     1
     ========== ===================== ==================================================
 
-    A scale is at least a tenth of the same measure of the whole series, and never 0.
+    A scale is at least a tenth of the same measure of the whole series, and never 0. A window in whose context nothing
+    was observed has the constants of its series, whose loc is the mean.
 
     Parameters
     ----------
@@ -215,15 +234,20 @@ class WindowScaler:
 
     def inverse(self, values):
         """Undo :meth:`transform`."""
-        return np.exp(values) if self.kind == "log" else values
+        return np.exp(np.clip(values, -700, 700)) if self.kind == "log" else values  # neither 0 nor infinity
 
     def series_scale(self, windows):
-        """Return the scale of whole items, (n_items, V): a bound for that of their windows.
+        """Return the constants of whole items: a bound for those of their windows.
 
         Parameters
         ----------
         windows : Windows
             The series.
+
+        Returns
+        -------
+        scale : SeriesScale
+            Loc and scale of each item; the scale of ``"last"`` and ``"log"`` is the mean size of a step.
         """
         x = self.transform(windows.values)
         starts = windows.starts[:: windows.stride] // windows.stride
@@ -232,12 +256,15 @@ class WindowScaler:
             x = np.where(
                 (np.arange(len(x)) - starts[_series_of(x, starts)] < lengths[_series_of(x, starts)])[:, None], x, np.nan
             )
+        loc = _by_series(x, starts)
+        if self.kind in ("mean", None):
+            loc = np.zeros_like(loc)
         if self.kind in ("last", "log"):
             size = np.abs(np.diff(x, axis=0, prepend=np.nan))
             size[starts] = np.nan
         else:
-            size = np.abs(x if self.kind == "mean" else x - _by_series(x, starts)[_series_of(x, starts)])
-        return _by_series(size, starts).reshape(windows.n_items, -1)
+            size = np.abs(x - loc[_series_of(x, starts)])
+        return SeriesScale(*(part.reshape(windows.n_items, -1) for part in (loc, _by_series(size, starts))))
 
     def scale(self, values, context, series_scale, n_before=0):
         """Return windows on their own scale.
@@ -248,8 +275,8 @@ class WindowScaler:
             What :meth:`Windows.cut` gives.
         context : int
             L; the constants come from these steps alone.
-        series_scale : float64 ndarray of shape (B, V)
-            The scale of the whole series.
+        series_scale : SeriesScale
+            The constants of the whole series, of shape (B, V).
         n_before : int, default=0
             Number of steps before the context.
 
@@ -263,9 +290,14 @@ class WindowScaler:
         observed = ~np.isnan(x)
         complete = bool(observed[:, n_before : n_before + context].all())
         loc, scale = self._constants(past, complete)
-        floor = np.nan_to_num(series_scale[:, None])
-        if self.kind is not None:
-            scale = np.maximum(np.nan_to_num(scale), _FLOOR * floor)
+        floor = series_scale.scale[:, None]
+        if not complete:
+            blind = ~observed[:, n_before : n_before + context].any(axis=1, keepdims=True)  # (B, 1, V)
+            loc, scale = np.where(blind, series_scale.loc[:, None], loc), np.where(blind, floor, scale)
+        if self.kind is None:
+            scale = np.ones_like(loc)
+        else:
+            scale = np.maximum(scale, _FLOOR * floor)
             tiny = 1e-9 * np.abs(loc) + np.finfo(float).tiny * 2**60
             scale = np.where(scale > tiny, scale, np.where(floor > tiny, floor, np.maximum(np.abs(loc), 1.0)))
         z = (x - loc) / scale

@@ -21,7 +21,7 @@ from sktime_rnn.batching import (
     step_statistics,
 )
 from sktime_rnn.networks import InputScaling
-from sktime_rnn.windows import Windows, WindowScaler, training_origins
+from sktime_rnn.windows import SeriesScale, Windows, WindowScaler, training_origins
 
 CHUNK = 1 << 16
 
@@ -513,9 +513,8 @@ def make_windowed(rng, *, joint=True, n_variables=2, kind="last", missing=0.0, o
         features = make_features(rng, windows.n_items)
     if origins is None:
         origins = training_origins(windows, 1).all()
-    return WindowDataset(
-        windows, scaler, scaler.series_scale(windows), features, origins, **{"flags": True, "dtype": np.float64, **options}
-    )
+    options = {"flags": True, "dtype": np.float64, **options}
+    return WindowDataset(windows, scaler, scaler.series_scale(windows), features, origins, **options)
 
 
 def one_window(data, item, origin):
@@ -531,11 +530,12 @@ def one_window(data, item, origin):
     before, after = range(origin - L, origin), range(origin, origin + HORIZON)
     place = [min(features.first[series] + t, len(features.calendar) - 1) for t in after]
     z, observed = scaled.z[0], scaled.observed[0]
+    known = [np.concatenate([features.ahead[row(s)], features.calendar[p]]) for s, p in zip(after, place, strict=True)]
     return {
         "X": [np.concatenate([z[t], ~observed[t], features.past[row(s)]]) for t, s in enumerate(before)],
         "lengths": min(origin, L),
         "codes": [features.past_codes[row(s)] for s in before],
-        "ahead": [np.concatenate([features.ahead[row(s)], features.calendar[p]]) for s, p in zip(after, place, strict=True)],
+        "ahead": known,
         "ahead_codes": [features.ahead_codes[row(s)] for s in after],
         "static": features.static[item],
         "static_codes": features.static_codes[item],
@@ -612,7 +612,7 @@ def test_weights_of_windows(rng, kind):
     items, steps = origins.draw(16, np.random.default_rng(0), drawn.power)
     size = drawn.scaled(items, steps)[1].scale[:, 0].mean(axis=1)
     if kind != "log":
-        size = size / scale[items].mean(axis=1)
+        size = size / scale.scale[items].mean(axis=1)
     weight = np.sqrt(size)
     assert (weight < 5 * np.median(weight)).all()  # none is cut off here
     np.testing.assert_allclose(inputs["weight"], weight / weight.mean(), rtol=1e-12)
@@ -627,7 +627,7 @@ def test_one_window_does_not_outweigh_the_batch():
     scaler = WindowScaler("last")
     origins = training_origins(windows, 2)
     features = WindowFeatures(first=np.zeros(1, np.int64))
-    scale = np.full((1, 1), 1e-3)
+    scale = SeriesScale(np.zeros((1, 1)), np.full((1, 1), 1e-3))
     data = WindowDataset(windows, scaler, scale, features, origins, flags=False, n_draws=200, dtype=np.float64)
     weight = next(iter(WindowIterator(data, batch_size=200, rng=np.random.default_rng(0))))[0]["weight"]
     assert weight.max() < 100 * weight.median()

@@ -1,4 +1,4 @@
-"""What RNNForecaster is made of: where training starts, what "auto" chooses, what to trust, and how far forecasts spread.
+"""What RNNForecaster is made of: where training starts, what "auto" chooses, what to trust, how forecasts spread.
 
 Shapes: N windows, L steps of context, H steps ahead, K = H * V outputs.
 """
@@ -20,7 +20,7 @@ from sktime_rnn.forecaster._choices import (
 )
 from sktime_rnn.forecaster._linear import anchor_map, choose_start, robust_ridge, seasonal_places, seasonal_share
 from sktime_rnn.forecaster._spread import Spread, variance_of
-from sktime_rnn.forecaster._trust import apply_trust, choose_trust, widening
+from sktime_rnn.forecaster._trust import apply_trust, choose_trust, widening, with_doubt
 from sktime_rnn.heads import NormalHead, PointHead, QuantileHead, StudentTHead
 from sktime_rnn.networks import ForecastNetwork
 from sktime_rnn.panel import read_series
@@ -176,7 +176,8 @@ def test_nothing_of_the_later_steps_decides_the_season(rng):
 
 @pytest.mark.parametrize(("freq", "expected"), [("h", (24, 168)), ("MS", (12,)), ("QS", (4,)), ("D", (7,)), ("YS", ())])
 def test_seasons_of_the_calendar(freq, expected):
-    assert seasons_of(np.zeros(30), index=pd.date_range("2000-01-01", periods=30, freq=freq))[: len(expected)] == expected
+    index = pd.date_range("2000-01-01", periods=30, freq=freq)
+    assert seasons_of(np.zeros(30), index=index)[: len(expected)] == expected
 
 
 @pytest.mark.parametrize("horizon", [1, 6, 24, 336])
@@ -265,6 +266,14 @@ def test_trust_takes_more_to_be_lost_with_few_windows(rng):
     y = 0.85 * linear
     assert choose_trust(linear, rest, y + 0.8 * linear * rng.choice([-1, 1], (40, 3)), 0.01)[1] == 1
     assert choose_trust(linear, rest, y, 1e9)[0] == pytest.approx(0.85, abs=0.06)
+
+
+def test_a_network_that_has_seen_little_is_doubted():
+    first, second = zip(*(with_doubt((0.9, 1.0), n) for n in (0, 1, 10, 1e9)), strict=True)
+    assert set(first) == {0.9}
+    assert (np.diff(second) > 0).all()
+    assert second[0] < 0.6
+    assert second[-1] == pytest.approx(1)
 
 
 def test_missing_values_and_nothing_at_all_decide_nothing(rng):
@@ -432,6 +441,14 @@ def test_a_step_that_was_never_seen_is_as_far_off_as_the_one_before(rng):
     width = np.diff(spread.quantiles(head, np.zeros((1, 3)), [0.1, 0.9]), axis=-1)[0, :, 0]
     assert width[2] == pytest.approx(width[1])
     assert width[1] > 0
+
+
+def test_a_single_error_tells_its_size_alone():
+    head = PointHead(3)
+    y = np.array([[np.nan, 2.0, np.nan]])
+    quantiles = Spread.learn(head, np.zeros((1, 3)), y, True, 3).quantiles(head, np.zeros((1, 3)), [0.1, 0.5, 0.9])
+    np.testing.assert_allclose(quantiles[0, 1:], [[-2, 0, 2]] * 2)
+    assert (np.diff(quantiles) > 0).all()
 
 
 def test_errors_that_grew_widen_intervals(rng):

@@ -597,9 +597,8 @@ def arrays(network):
 
 def elman(w, name, x, h):
     """One step of the layer of a name."""
-    return np.tanh(
-        x @ w[f"{name}.weight_ih_l0"].T + w[f"{name}.bias_ih_l0"] + h @ w[f"{name}.weight_hh_l0"].T + w[f"{name}.bias_hh_l0"]
-    )
+    W_ih, W_hh, b_ih, b_hh = (w[f"{name}.{part}_l0"] for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+    return np.tanh(x @ W_ih.T + b_ih + h @ W_hh.T + b_hh)
 
 
 def layer_name(network, part):
@@ -642,7 +641,8 @@ def test_forecast_equals_its_equations(decoder, generator):
     network, window = make_forecast(generator, decoder=decoder), make_windows(generator)
     raw = network(**window).detach().numpy()
     for b in range(len(raw)):
-        np.testing.assert_allclose(raw[b], forecast_by_hand(network, window, b, decoder).ravel(), rtol=1e-10, atol=1e-12)
+        expected = forecast_by_hand(network, window, b, decoder).ravel()
+        np.testing.assert_allclose(raw[b], expected, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("decoder", [False, True])

@@ -6,7 +6,7 @@ Shapes: B windows, L steps of context, H steps ahead, V variables.
 import numpy as np
 import pytest
 
-from sktime_rnn.windows import SCALERS, Origins, Windows, WindowScaler, last_observed, training_origins
+from sktime_rnn.windows import SCALERS, Origins, SeriesScale, Windows, WindowScaler, last_observed, training_origins
 
 LENGTHS = (9, 1, 6)
 L, H = 4, 3
@@ -39,14 +39,14 @@ def items_of(values, offsets, joint, lengths=None):
 
 def cut_slowly(item, origin, before, after):
     """Step by step."""
-    rows = [item[t] if 0 <= t < len(item) else np.full(item.shape[1], np.nan) for t in range(origin - before, origin + after)]
-    return np.stack(rows)
+    nothing = np.full(item.shape[1], np.nan)
+    return np.stack([item[t] if 0 <= t < len(item) else nothing for t in range(origin - before, origin + after)])
 
 
-def scaled(kind, past, future=(), floor=None, n_before=0):
-    """One window on its own scale; the floor is that of a series whose scale is 0 unless it is given."""
+def scaled(kind, past, future=(), floor=None, n_before=0, level=0.0):
+    """One window on its own scale; its series has level and scale 0 unless they are given."""
     values = np.concatenate([np.asarray(past, float), np.asarray(future, float)])[None, :, None]
-    series_scale = np.full((1, 1), 0.0 if floor is None else floor)
+    series_scale = SeriesScale(np.full((1, 1), level), np.full((1, 1), 0.0 if floor is None else floor))
     return WindowScaler(kind).scale(values, len(past) - n_before, series_scale, n_before)
 
 
@@ -172,7 +172,7 @@ def test_constants_equal_their_formulas(rng, kind):
     windows = Windows(values, offsets, 8, 3, True)
     scaler = WindowScaler(kind)
     cut = windows.cut(np.array([0, 0]), np.array([8, 15]))
-    result = scaler.scale(cut, 8, np.zeros((2, 2)))
+    result = scaler.scale(cut, 8, SeriesScale(np.zeros((2, 2)), np.zeros((2, 2))))
     for b in range(2):
         for v in range(2):
             loc, scale = formula(kind, cut[b, :8, v])
@@ -199,7 +199,7 @@ def test_scale_of_the_series(rng, kind, joint):
     values, offsets = make_series(rng, 2)
     values[1, 0] = np.nan
     scale = WindowScaler(kind).series_scale(Windows(values, offsets, L, H, joint))
-    assert scale.shape == ((3, 2) if joint else (6, 1))
+    assert scale.loc.shape == scale.scale.shape == ((3, 2) if joint else (6, 1))
     for i, item in enumerate(items_of(values, offsets, joint)):
         x = np.log(item) if kind == "log" else item
         for v in range(x.shape[1]):
@@ -207,9 +207,10 @@ def test_scale_of_the_series(rng, kind, joint):
             if kind in ("last", "log"):
                 size = np.abs(np.diff(own))
             else:
-                size = np.abs(own if kind == "mean" else own - np.nanmean(own))
+                size = np.abs(own if kind in ("mean", None) else own - np.nanmean(own))
             wanted = np.nanmean(size) if len(size) else 0.0
-            assert scale[i, v] == pytest.approx(wanted)
+            assert scale.scale[i, v] == pytest.approx(wanted)
+            assert scale.loc[i, v] == pytest.approx(0 if kind in ("mean", None) else np.nanmean(own))
 
 
 @EVERY_SCALER
@@ -222,10 +223,13 @@ def test_scale_of_the_series_looks_at_its_first_steps_alone(rng, kind, joint):
     for start, n, end in zip(offsets[:-1], lengths, offsets[1:], strict=True):
         changed[start + n : end] *= 100
     after = WindowScaler(kind).series_scale(Windows(changed, offsets, L, H, joint, lengths))
-    np.testing.assert_array_equal(after, before)
+    np.testing.assert_array_equal(after.loc, before.loc)
+    np.testing.assert_array_equal(after.scale, before.scale)
     cut = np.concatenate([values[start : start + n] for start, n in zip(offsets[:-1], lengths, strict=True)])
     alone = Windows(cut, np.concatenate([[0], np.cumsum(lengths)]), L, H, joint)
-    np.testing.assert_allclose(before, WindowScaler(kind).series_scale(alone), rtol=1e-12)
+    shorter = WindowScaler(kind).series_scale(alone)
+    np.testing.assert_allclose(before.loc, shorter.loc, rtol=1e-12)
+    np.testing.assert_allclose(before.scale, shorter.scale, rtol=1e-12)
 
 
 @EVERY_SCALER
@@ -235,7 +239,7 @@ def test_the_future_moves_nothing_of_the_context(rng, kind):
     cut = windows.cut(np.array([0, 0, 2]), np.array([2, 5, 4]))
     changed = cut.copy()
     changed[:, L:] = 1e6 * rng.uniform(0.5, 1, size=changed[:, L:].shape)
-    floor = np.full((3, 2), 0.3)
+    floor = SeriesScale(np.ones((3, 2)), np.full((3, 2), 0.3))
     before, after = scaler.scale(cut, L, floor), scaler.scale(changed, L, floor)
     np.testing.assert_array_equal(after.loc, before.loc)
     np.testing.assert_array_equal(after.scale, before.scale)
@@ -299,6 +303,19 @@ def test_windows_of_zeros_or_of_nothing(kind, past):
     np.testing.assert_array_equal(result.z[0, :, 0], [0, 0, 0, 0, 2])
 
 
+@pytest.mark.parametrize(
+    ("kind", "loc"), [("last", 1e6), ("standard", 1e6), ("robust", 1e6), ("mean", 0.0), (None, 0.0)]
+)
+def test_a_context_without_a_value_has_the_scale_of_its_series(kind, loc):
+    """After a long gap, say; the level of the values before it is known all the same."""
+    result = scaled(kind, [np.nan] * 4, [1e6 + 30], floor=20.0, level=loc)
+    assert result.loc.item() == loc
+    assert result.scale.item() == (1.0 if kind is None else 20.0)
+    assert (result.z[:, :4] == 0).all()
+    if loc:
+        assert result.z[0, 4, 0] == pytest.approx(1.5)
+
+
 def test_nothing_observed_of_a_logarithm():
     result = scaled("log", [np.nan] * 4, [2.0])
     assert (result.loc == 0).all()
@@ -322,3 +339,10 @@ def test_rounding_is_no_scale():
 def test_last_observed():
     past = np.array([[1.0, 2.0, np.nan], [np.nan] * 3, [np.nan, 4.0, 5.0]])[:, :, None]
     np.testing.assert_array_equal(last_observed(past)[:, 0, 0], [2, 0, 5])
+
+
+def test_values_of_logarithms_are_neither_zero_nor_infinite():
+    """Forecasts that are fed back have logarithms of their own."""
+    values = WindowScaler("log").inverse(np.array([-1e5, -5.0, 0.0, 5.0, 1e5]))
+    assert np.isfinite(np.log(values)).all()
+    np.testing.assert_allclose(values[1:4], np.exp([-5, 0, 5]))

@@ -47,7 +47,8 @@ class BaseForecaster(BaseEstimator, ABC):
     - ``_paths(known, n_steps, n_samples, rng)`` -> (n_samples, S, H, V): joint samples;
     - ``_one_step(known)`` -> one row for each row of ``known.data.values``: forecasts of each step from the steps
       before it, NaN where there is none;
-    - ``_update(known, n_new)``: train on, where ``n_new`` steps of each series are new; by default nothing.
+    - ``_update(known, n_new)``: train on, where ``n_new`` steps of each series are new; by default nothing;
+    - ``_check_values(data)``: refuse other series than those of ``fit``; by default none.
 
     They may set ``_uses_X`` (otherwise X and static features are not looked at) and ``_default_steps``. All of them
     see clean data: float64, one time axis, no gaps, no infinite values, NaN only where ``missing="mask"`` or
@@ -85,6 +86,9 @@ class BaseForecaster(BaseEstimator, ABC):
 
     def _update(self, known, n_new):
         """Learn from new steps; many forecasters only move their cutoff."""
+
+    def _check_values(self, data):
+        """Refuse series that a fitted forecaster cannot read; many read all."""
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
@@ -135,6 +139,7 @@ class BaseForecaster(BaseEstimator, ABC):
                 f"y must hold the variables {list(self._known.data.variables)} as in fit, got {list(data.variables)}. "
                 "Pass the same."
             )
+        self._check_values(data)
         past = known_static = None
         if self._uses_X and self._reader is not None:
             if X is None:
@@ -164,6 +169,11 @@ class BaseForecaster(BaseEstimator, ABC):
         past_only = self._past_columns()
         constant = constant_columns(self._reader, known)
         optional = [*past_only, *constant]
+        if X is not None:
+            if isinstance(X, np.ndarray):
+                X = self._reader.on_axis(X, known.data, known.data.last[0] + 1 if first is None else first)
+            X = self._reader.frame(X).drop(columns=past_only, errors="ignore")  # what nobody knows yet is not looked at
+            X = X if X.shape[1] else None
         if X is None:
             if len(optional) < len(self._reader.columns_):
                 ahead = [column for column in self._reader.columns_ if column not in optional]
@@ -178,9 +188,6 @@ class BaseForecaster(BaseEstimator, ABC):
             )
             present = []
         else:
-            if isinstance(X, np.ndarray):
-                X = self._reader.on_axis(X, known.data, known.data.last[0] + 1 if first is None else first)
-            X = self._reader.frame(X).drop(columns=past_only, errors="ignore")  # what nobody knows yet is not looked at
             future, present = read_step_features(self._reader, X, known.data, n_steps, optional, needed=needed)
         return replace(
             known, future=carry_on(self._reader, known, future, [c for c in constant if c not in present], n_steps)
@@ -444,6 +451,7 @@ class BaseForecaster(BaseEstimator, ABC):
         options = self._read_options() | {"freq": None}
         self._check_no_X(X)
         new = read_series(y, axis=old.data.axis, after=old.data, **options)
+        self._check_values(new)
         data, n_new, rows = join_series(old.data, new)
         past, static = None, old.static
         if self._uses_X and self._reader is not None:

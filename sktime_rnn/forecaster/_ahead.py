@@ -48,8 +48,8 @@ class Ahead:
         feed : callable, default=None
             ``feed(raw, scaled)`` gives the values (I, H, V) with which the series go on; needed where ``n_steps`` is
             larger than H.
-        scale : float64 ndarray of shape (I, V), default=None
-            Scale of the whole series; by default that of ``known``.
+        scale : SeriesScale, default=None
+            Constants of the whole series; by default those of ``known``.
 
         Yields
         ------
@@ -81,7 +81,7 @@ class Ahead:
                 windows.flat[rows] = feed(raw, scaled)
 
     def scale_of(self, known):
-        """Return the scale of the whole series, (I, V)."""
+        """Return the constants of the whole series."""
         return self.setup.series_scale(self.setup.windows(known.data))
 
     def _outputs(self, windows, features, origins, scale):

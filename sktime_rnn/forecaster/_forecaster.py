@@ -63,9 +63,10 @@ class RNNForecaster(WindowTrainer):
         2018; Romano, Patterson and Candès 2019). The network that forecasts is then trained on all steps. Windows of
         one series depend on each other, so coverage is close to nominal, not guaranteed.
     calibrate : bool, default=True
-        Rehearse first: train on all but the newest fifth with half of the epochs, and learn there how far to trust the
-        linear map and the network beyond the last value (in series of six horizons or more, with ``scaler`` "last" or
-        "log"), and how much wider errors are than in training.
+        Rehearse first: train on all but the newest fifth with a third of the epochs, and learn there how far to trust
+        the linear map and the network beyond the last value (in series of six horizons or more), and how much wider
+        errors are than in training. The fewer windows there are, the more the network's share is drawn to 0.4. With
+        ``scaler`` "last" or "log".
     scaler : {"auto", "last", "log", "mean", "standard", "robust"} or None, default="auto"
         Location and scale of a window: the last value and the mean distance to it; the same of logarithms; 0 and the
         mean absolute value; mean and standard deviation; median and interquartile range; none. "auto" is "log" for
@@ -382,7 +383,8 @@ class RNNForecaster(WindowTrainer):
         ahead, head = self._ahead_of(), self.net_.module_.head
         copies = n_samples if n_steps > self._setup.horizon else 1
         n_series = len(known.data)
-        scale = np.tile(ahead.scale_of(known), (copies, 1))
+        scale = ahead.scale_of(known)
+        scale = scale.take(np.tile(np.arange(len(scale.loc)), copies))
         known = ahead.recent(known, np.tile(np.arange(n_series), copies))
         parts = []
         with torch_threads(self.n_threads_):

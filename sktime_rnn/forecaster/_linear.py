@@ -4,8 +4,9 @@ Shapes: N windows, L numbers of context, H steps ahead.
 """
 
 import numpy as np
+import torch
 
-_STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 _ROUNDS = 3
 _LARGEST = 20  # times the median: the most that a window weighs
 
@@ -79,23 +80,28 @@ def robust_ridge(Z, Y, prior, strength):
     weights : float64 ndarray of shape (1 + L, H)
         W.
     """
-    A = np.column_stack([np.ones(len(Z)), Z])
-    R = Y - A @ prior
-    size = np.sqrt((A**2).mean(axis=1))
-    change = np.zeros_like(prior)
+    A, R, prior = _with_constant(Z), torch.from_numpy(Y), torch.from_numpy(prior)
+    R = R - A @ prior
+    size = A.square().mean(dim=1).sqrt()
+    change = torch.zeros_like(prior)
     for step in range(_ROUNDS):
-        error = np.abs(R - A @ change if step else R).mean(axis=1)
-        weight = 1 / np.maximum(error, 1e-3) / (1.0 if step else size)
-        weight = np.minimum(weight, _LARGEST * np.median(weight))
-        weighted = A * (weight / weight.mean())[:, None]
-        gram = weighted.T @ A
-        mean = np.trace(gram) / len(gram)
-        gram[np.diag_indices_from(gram)] += strength * mean + 1e-9 * mean * len(gram)
-        change = np.linalg.solve(gram, weighted.T @ R)
-    return prior + change
+        error = (R - A @ change if step else R).abs().mean(dim=1)
+        weight = 1 / error.clamp(min=1e-3) / (1.0 if step else size)
+        weight = weight.clamp(max=_LARGEST * float(weight.median()))
+        weighted = (A * (weight / weight.mean())[:, None]).T
+        gram = weighted @ A
+        mean = gram.trace() / len(gram)
+        gram.diagonal().add_(strength * mean + 1e-9 * mean * len(gram))
+        change = torch.linalg.solve(gram, weighted @ R)
+    return (prior + change).numpy()
 
 
-def choose_start(train, valid, priors):
+def _with_constant(Z):
+    """Return [1, Z] as a tensor: torch keeps to the number of threads that it is given, NumPy's products do not."""
+    return torch.from_numpy(np.column_stack([np.ones(len(Z)), Z]))
+
+
+def choose_start(train, valid, priors, strengths=STRENGTHS):
     """Return the prior and the strength of the ridge that forecast held-out windows best.
 
     Parameters
@@ -104,6 +110,8 @@ def choose_start(train, valid, priors):
         Windows, those of ``valid`` later.
     priors : dict of ndarray of shape (1 + L, H)
         Anchors, by name.
+    strengths : tuple of float
+        Strengths to try beside the priors themselves, rising.
 
     Returns
     -------
@@ -112,12 +120,12 @@ def choose_start(train, valid, priors):
     strength : float
         Infinite where the prior itself forecasts best.
     """
-    A = np.column_stack([np.ones(len(valid[0])), valid[0]])
+    A, Y = _with_constant(valid[0]), torch.from_numpy(valid[1])
     best = (np.inf, next(iter(priors)), np.inf)
     for name, prior in priors.items():
-        for strength in (np.inf, *_STRENGTHS[::-1]):
+        for strength in (np.inf, *strengths[::-1]):
             weights = prior if np.isinf(strength) else robust_ridge(*train, prior, strength)
-            error = np.abs(valid[1] - A @ weights).mean()
+            error = float((Y - A @ torch.from_numpy(weights)).abs().mean())
             if error < best[0]:
                 best = (error, name, strength)
     return best[1:]

@@ -69,7 +69,7 @@ class Setup:
         return Windows(data.values, data.offsets, self.context, self.horizon, self.joint, lengths)
 
     def series_scale(self, windows):
-        """Return the scale of whole series, (n_items, n_variables)."""
+        """Return the constants of whole series, see :class:`~sktime_rnn.windows.SeriesScale`."""
         return WindowScaler(self.scaler).series_scale(windows)
 
     def dataset(self, windows, features, origins, *, n_draws=None, series_scale=None, n_before=0):

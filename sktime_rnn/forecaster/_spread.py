@@ -9,8 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from sktime_rnn.heads import PointHead
+
 _AT_ONCE = 20_000
 _FEWEST = 50
+_FEWEST_SIGNS = 20
 _GRID = np.array([0.001, 0.005, *np.arange(1, 100) / 100, 0.995, 0.999])
 
 
@@ -93,12 +96,16 @@ class Spread:
         errors = self.y[:, :, None] - _head_quantiles(head, self.raw, alpha)  # (N, K, Q)
         seen = ~np.isnan(errors[:, :, 0])
         count = seen.sum(axis=0)
+        if not count.any():
+            return np.zeros(errors.shape[1:])
         size = np.where(seen, np.abs(errors).mean(axis=2), 0.0).sum(axis=0) / np.maximum(count, 1)  # (K,)
         if count.min() >= _FEWEST:
             return self.wider * _corrected_quantiles(errors, np.asarray(alpha))
         # too few windows for each step alone: their errors are put together, in units of a step's mean error
         size = _increasing(np.where(count > 0, size, np.nan))
         pooled = (errors / np.maximum(size, 1e-300)[:, None]).reshape(-1, 1, len(alpha))
+        if count.sum() < _FEWEST_SIGNS and isinstance(head, PointHead):
+            pooled = np.concatenate([pooled, -pooled])  # the signs of so few tell nothing, and one alone has no width
         return self.wider * size[:, None] * _corrected_quantiles(pooled, np.asarray(alpha))
 
     def sample(self, head, raw, n_samples, rng):

@@ -2,7 +2,14 @@
 
 import numpy as np
 
-from sktime_rnn.forecaster._linear import anchor_map, choose_start, robust_ridge, seasonal_places, seasonal_share
+from sktime_rnn.forecaster._linear import (
+    STRENGTHS,
+    anchor_map,
+    choose_start,
+    robust_ridge,
+    seasonal_places,
+    seasonal_share,
+)
 from sktime_rnn.windows import Origins
 
 _MOST_WINDOWS = 8000
@@ -39,7 +46,7 @@ def start_map(setup, dataset, origins, anchor, ridge, rng):
         return anchor_map(L, H, season if name == "seasonal" else None, V, share, is_zero)
 
     names = [anchor] if anchor != "auto" else ["last", "seasonal"] if season else ["last"]
-    if not ridge or V * L > _WIDEST:
+    if V * L > _WIDEST or (not ridge and len(names) == 1):
         return anchored(names[0])
     train, valid, everything = _start_windows(setup, dataset, origins, rng)
     if len(train[0]) < _FEWEST or len(valid[0]) == 0:
@@ -51,7 +58,8 @@ def start_map(setup, dataset, origins, anchor, ridge, rng):
             shares["seasonal"] = seasonal_share(Z, Y, seasonal_places(L, H, season))
         return {name: anchored(name, share) for name, share in shares.items()}
 
-    name, strength = choose_start(train, valid, priors(*train))
+    strengths = STRENGTHS if ridge else ()
+    name, strength = choose_start(train, valid, priors(*train), strengths)
     prior = priors(*everything)[name]
     return prior if np.isinf(strength) else robust_ridge(*everything, prior, strength)
 

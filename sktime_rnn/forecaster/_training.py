@@ -28,7 +28,7 @@ from sktime_rnn.forecaster._encoding import FeatureEncoder
 from sktime_rnn.forecaster._setup import Setup
 from sktime_rnn.forecaster._spread import Spread, on_cpu
 from sktime_rnn.forecaster._start import start_map, start_spread
-from sktime_rnn.forecaster._trust import apply_trust, choose_trust, widening
+from sktime_rnn.forecaster._trust import apply_trust, choose_trust, widening, with_doubt
 from sktime_rnn.heads import DISTRIBUTIONS, PointHead, QuantileHead
 from sktime_rnn.nets import torch_threads
 from sktime_rnn.networks import ForecastNetwork
@@ -42,6 +42,7 @@ _FEWEST_SEEN = 8
 _MOST_VALIDATED = 20_000
 _SPREAD_WINDOWS = (100, 2000)
 _SPREAD_NUMBERS = 100_000
+_REHEARSED = 3  # a rehearsal has a third of the epochs
 _LONG = 6  # horizons: shorter series tell too little of what to trust
 _EVEN = 0.5  # between all windows alike and all series alike
 _LINEAR_RATE = 0.3
@@ -64,12 +65,17 @@ class WindowTrainer(NetTrainer, BaseForecaster):
         if self.early_stopping:
             visible = self._without_newest(lengths, np.ceil(self.validation_fraction * lengths), "early_stopping")
         earlier = self._earlier(lengths) if self.calibrate or self.conformal else None
-        self._setup = self._choose(known.data, earlier if self.conformal else visible)
+        first = np.minimum(visible, earlier) if self.conformal else visible
+        self._setup = self._choose(known.data, first)
         self.context_length_, self.scaler_ = self._setup.context, self._setup.scaler
         self.season_length_ = self._setup.season or 1
-        self._encoder = self._fit_encoder(known, np.minimum(visible, earlier) if self.conformal else visible)
+        self._encoder = self._fit_encoder(known, first)
         features = self._encoder.encode(known)
+        if earlier is not None and not self.conformal and not self._has_targets(known.data, earlier):
+            earlier = None
         rehearsed = (None, None, 1.0)
+        if self.calibrate and self._setup.scaler in ("last", "log"):  # what is known without a rehearsal
+            rehearsed = (None, with_doubt((1.0, 1.0), 0.2 * (lengths / self._setup.horizon).sum()), 1.0)
         vars(self).pop("net_", None)
         with torch_threads(self.n_threads_):
             try:
@@ -148,7 +154,10 @@ class WindowTrainer(NetTrainer, BaseForecaster):
         trust = (1.0, 1.0)
         if data.lengths.max() >= _LONG * setup.horizon:
             trust = choose_trust(said, z - said, y, n_independent)
-        wider = widening(y - trust[0] * said - trust[1] * (z - said), np.nanmean(np.abs(before - fitted), axis=0))
+        trust = with_doubt(trust, n_independent)
+        errors = np.abs(before - fitted)
+        known = np.nansum(errors, axis=0) / np.maximum((~np.isnan(errors)).sum(axis=0), 1)
+        wider = widening(y - trust[0] * said - trust[1] * (z - said), known)
         return trust, wider
 
     def _choose_horizon(self, known, n_steps):
@@ -173,6 +182,8 @@ class WindowTrainer(NetTrainer, BaseForecaster):
         scaler = self.scaler
         if scaler == "auto":
             scaler = "mean" if counts else choose_scaler(data, lengths)
+            if scaler == "log" and (data.values <= 0).any():  # among held-out steps
+                scaler = "last"
         recursive = self.strategy == "recursive"
         patch_length = self.patch_length
         if patch_length == "auto":
@@ -275,6 +286,11 @@ class WindowTrainer(NetTrainer, BaseForecaster):
                 f"y must hold a series of two steps or more to learn from, got at most {lengths.max()}. Pass longer "
                 "series."
             )
+        if not self._has_targets(data, lengths):
+            raise ValueError(
+                f"y must hold observed steps to learn from, got none after the first {setup.fewest} of any series. "
+                "Pass series with more of them."
+            )
         setup.batch_size = choose_batch_size(n_windows) if self.batch_size == "auto" else self.batch_size
         n_draws = int(np.clip(n_windows, setup.batch_size, _BATCHES_PER_EPOCH * setup.batch_size))
         dataset = setup.dataset(windows, features, origins, n_draws=n_draws)
@@ -282,7 +298,7 @@ class WindowTrainer(NetTrainer, BaseForecaster):
         if epochs == "auto":
             epochs = math.ceil(choose_updates(n_windows, setup.horizon) / math.ceil(n_draws / setup.batch_size))
         if rehearsal:
-            epochs = -(-epochs // 2)
+            epochs = -(-epochs // _REHEARSED)
         self._spec = self._network_spec()
         module = self._build_module(self._spec)
         module.reset_parameters(torch.Generator().manual_seed(self._seed))
@@ -300,6 +316,13 @@ class WindowTrainer(NetTrainer, BaseForecaster):
         finally:
             if stopping is not None:
                 self.validation_scores_ = list(getattr(stopping, "scores_", []))
+
+    def _has_targets(self, data, lengths):
+        """Return whether any step that training windows look ahead to was observed."""
+        step = np.arange(len(data.values)) - np.repeat(data.offsets[:-1], data.lengths)
+        low = np.maximum(np.minimum(self._setup.fewest, lengths - 1), 1)
+        ahead = (step >= np.repeat(low, data.lengths)) & (step < np.repeat(lengths, data.lengths))
+        return bool((ahead[:, None] & ~np.isnan(data.values)).any())
 
     def _start(self, module, dataset, origins):
         """Set where training starts from."""
@@ -340,6 +363,11 @@ class WindowTrainer(NetTrainer, BaseForecaster):
         dataset = self._known_windows(data, features, lengths, later)
         (raw,) = self.net_.forward_iter(dataset)
         targets = self._setup.targets(*dataset.scaled(*dataset.origins))
+        if later and np.isnan(targets).all():
+            raise ValueError(
+                "conformal=True needs observed values among the newest steps, which are held out, got none. Set "
+                "conformal=False, or cut y where they begin to be missing."
+            )
         shifts = self.distribution is None or self.conformal
         return Spread.learn(self.net_.module_.head, raw.numpy(), targets, shifts, self._setup.horizon)
 
@@ -382,22 +410,33 @@ class WindowTrainer(NetTrainer, BaseForecaster):
                     "scaler must be 'auto' or 'mean' with distribution='negative_binomial', got "
                     f"{self.scaler!r}. Leave it at 'auto'."
                 )
-            odd = (data.values < 0) | (data.values != np.round(data.values)) & ~np.isnan(data.values)
-            self._refuse_values(data, odd, "counts (0, 1, 2, ...) with distribution='negative_binomial'")
         elif self.anchor == "seasonal" and self.season_length == "auto" and self._season(Known(data)) == 1:
             raise ValueError(
                 "anchor='seasonal' needs a season, and none is known for this index. Say season_length=12, for example."
             )
-        if self.positive:
-            self._refuse_values(data, data.values < 0, "no value below 0 with positive=True")
-        if self.scaler == "log":
-            self._refuse_values(data, data.values <= 0, "values above 0 with scaler='log'")
+        self._refuse_values(data, counts, self.positive, self.scaler == "log")
 
-    def _refuse_values(self, data, odd, allowed):
+    def _check_values(self, data):
+        setup = self._setup
+        self._refuse_values(data, setup.counts, setup.positive, setup.scaler == "log")
+
+    def _refuse_values(self, data, counts, positive, log):
+        x = data.values
+        if counts:
+            odd = (x < 0) | (x != np.round(x)) & ~np.isnan(x)
+            self._refuse_odd(data, odd, "counts (0, 1, 2, ...) with distribution='negative_binomial'")
+        if positive:
+            self._refuse_odd(data, x < 0, "no value below 0 with positive=True")
+        if log:
+            chosen = "scaler='log'" if self.scaler == "log" else "the logarithmic scale that fit chose"
+            remedy = "Change y, or fit with scaler='last'"
+            self._refuse_odd(data, x <= 0, f"values above 0 with {chosen}", remedy)
+
+    def _refuse_odd(self, data, odd, allowed, remedy="Change y, or leave the parameter at its default"):
         if odd.any():
             row, column = np.argwhere(odd)[0]
             i = int(np.searchsorted(data.offsets, row, side="right")) - 1
             raise ValueError(
                 f"y must hold {allowed}, got {data.values[row, column]} at {data.stamp(i, row - data.offsets[i])} of "
-                f"{data.name_of(i)}. Change y, or leave the parameter at its default."
+                f"{data.name_of(i)}. {remedy}."
             )

@@ -9,6 +9,8 @@ import torch
 _SHARES = np.arange(11) / 10
 _PENALTY = 0.1
 _WIDEST = 2.0
+_DOUBTED = 0.4
+_FEW = 3
 
 
 def choose_trust(linear, rest, y, n_independent):
@@ -47,6 +49,24 @@ def choose_trust(linear, rest, y, n_independent):
             if error < best[0]:
                 best = (error, float(first), float(second))
     return best[1:]
+
+
+def with_doubt(shares, n_independent):
+    r"""Return the shares with that of the network drawn to 0.4, the more so the less was seen.
+
+    .. math:: \gamma_2 - (\gamma_2 - 0.4) / (1 + n / 3)
+
+    A network that has seen a few windows alone is one guess among many: next to the linear map it deserves a part.
+
+    Parameters
+    ----------
+    shares : tuple of float
+        gamma_1 and gamma_2.
+    n_independent : float
+        Number n of windows that do not overlap.
+    """
+    first, second = shares
+    return first, second - (second - _DOUBTED) / (1 + n_independent / _FEW)
 
 
 def apply_trust(module, shares):
