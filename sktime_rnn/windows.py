@@ -151,7 +151,7 @@ def training_origins(windows, fewest):
     ----------
     windows : Windows
         Where they are cut.
-    fewest : int
+    fewest : int or int64 ndarray of shape (n_items,)
         Steps of context that must be there, in items that have more.
 
     Returns

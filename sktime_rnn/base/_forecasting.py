@@ -465,8 +465,12 @@ class BaseForecaster(BaseEstimator, ABC):
                 "again with it."
             )
         known = Known(data, past, None, static)
-        if update_params:
-            self._update(known, n_new)
+        try:
+            if update_params:
+                self._update(known, n_new)
+        except KeyboardInterrupt:
+            self._known = known  # what was learnt until then is kept
+            raise
         self._known = known
         return self
 

@@ -72,8 +72,8 @@ class RNNForecaster(WindowTrainer):
         mean absolute value; mean and standard deviation; median and interquartile range; none. "auto" is "log" for
         series that are positive and stay away from zero, otherwise "last"; "mean" for counts.
     anchor : {"auto", "last", "seasonal"} or None, default="auto"
-        What is forecast before anything is learnt: the last value or the last season. "auto" takes what forecasts later
-        windows better.
+        What is forecast before anything is learnt: the last value, the last season, or the zero of the scale, which for
+        ``scaler`` "last" and "log" is the last value too. "auto" takes what forecasts later windows better.
     linear_skip : bool, default=True
         Whether the linear map A is learnt. Otherwise it is the anchor.
     season_length : int or "auto", default="auto"

@@ -137,28 +137,25 @@ class WindowTrainer(NetTrainer, BaseForecaster):
 
     def _compare(self, data, features, earlier):
         """Return what to trust, and how much larger errors are on steps that training has not seen."""
-        setup, head = self._setup, on_cpu(self.net_.module_.head)
+        setup, head, linear = self._setup, on_cpu(self.net_.module_.head), self.net_.module_.linear
         parts = []
         for later in (True, False):
             dataset = self._known_windows(data, features, earlier, later)
             (raw,) = self.net_.forward_iter(dataset)
             values, scaled = dataset.scaled(*dataset.origins)
-            parts.append((head.predict(raw).numpy(), setup.contexts(scaled), setup.targets(values, scaled)))
-        (z, contexts, y), (fitted, _, before) = parts
-        linear = self.net_.module_.linear
-        said = np.zeros_like(z)
-        if linear is not None:
-            weight, bias = (part.detach().cpu().double().numpy() for part in (linear.weight, linear.bias))
-            said = contexts @ weight.T + bias
-        n_independent = ((data.lengths - earlier) / setup.horizon).sum() * (len(y) > 0)
+            z, said = head.predict(raw).numpy(), 0.0
+            if linear is not None:
+                weight, bias = (part.detach().cpu().double().numpy() for part in (linear.weight, linear.bias))
+                said = setup.contexts(scaled) @ weight.T + bias
+            parts.append((said + np.zeros_like(z), z - said, setup.targets(values, scaled)))
+        n_independent = ((data.lengths - earlier) / setup.horizon).sum() * (len(parts[0][0]) > 0)
         trust = (1.0, 1.0)
         if data.lengths.max() >= _LONG * setup.horizon:
-            trust = choose_trust(said, z - said, y, n_independent)
+            trust = choose_trust(*parts[0], n_independent)
         trust = with_doubt(trust, n_independent)
-        errors = np.abs(before - fitted)
-        known = np.nansum(errors, axis=0) / np.maximum((~np.isnan(errors)).sum(axis=0), 1)
-        wider = widening(y - trust[0] * said - trust[1] * (z - said), known)
-        return trust, wider
+        unseen, seen = (y - trust[0] * said - trust[1] * rest for said, rest, y in parts)
+        spread = np.nansum(np.abs(seen), axis=0) / np.maximum((~np.isnan(seen)).sum(axis=0), 1)
+        return trust, widening(unseen, spread)
 
     def _choose_horizon(self, known, n_steps):
         if n_steps is not None:
@@ -353,7 +350,9 @@ class WindowTrainer(NetTrainer, BaseForecaster):
         if later:
             return self._later(data, features, lengths, most)
         windows = setup.windows(data, lengths)
-        origins = training_origins(windows, setup.fewest)
+        # windows at the start of a series show little of it: their errors are not those of forecasts from its end
+        enough = np.minimum(setup.context, np.maximum(setup.fewest, windows.lengths // 2))
+        origins = training_origins(windows, enough)
         few = len(origins) <= most
         drawn = origins.all() if few else origins.draw(most, np.random.default_rng(self._seed), _EVEN)
         return setup.dataset(windows, features, drawn)
