@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 SCALERS = ("last", "log", "mean", "standard", "robust", None)
+_LIVELIEST = 1000.0
 _FLOOR = 0.1  # of the scale of the whole series: flat stretches would blow up what follows them
 
 
@@ -176,12 +177,15 @@ class Scaled(NamedTuple):
         Where something was.
     loc, scale : float64 ndarray of shape (B, 1, V)
         The constants.
+    ratio : float64 ndarray of shape (B, 1, V)
+        The scale in units of that of the whole series: how lively the window is.
     """
 
     z: np.ndarray
     observed: np.ndarray
     loc: np.ndarray
     scale: np.ndarray
+    ratio: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -303,7 +307,8 @@ class WindowScaler:
         z = (x - loc) / scale
         if not complete or context < x.shape[1]:
             z[~observed] = 0.0
-        return Scaled(z, observed, loc, scale)
+        ratio = np.clip(scale / np.where(floor > 0, floor, scale), 1 / _LIVELIEST, _LIVELIEST)
+        return Scaled(z, observed, loc, scale, ratio)
 
     def _constants(self, past, complete):
         if self.kind in ("last", "log"):

@@ -463,6 +463,10 @@ def test_arrays_of_features():
         Recorder().fit(y, y[:-1])
     with pytest.raises(TypeError, match=r"1-D or 2-D array, got ndarray of shape \(2, 1, 1\)"):
         model.predict(X=np.ones((2, 1, 1)))
+    with pytest.raises(ValueError, match=r"X must have 1 column\(s\) as in fit, got an array of shape \(2, 2\)"):
+        model.predict(X=np.ones((2, 2)))
+    with pytest.raises(ValueError, match="begin with the first step after the end of y, got 7 rows, .* 5 steps and 2"):
+        model.predict(X=np.ones(7))
     np.testing.assert_array_equal(model.predict(y=np.arange(3.0), X=np.arange(5.0)), [3, 4])
     np.testing.assert_array_equal(model.seen_.past.numbers[:, 0], [0, 1, 2])
     model.update(np.array([5.0]), np.array([10.0]))

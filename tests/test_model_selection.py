@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import mean_absolute_error
-from sklearn.model_selection import GridSearchCV, TimeSeriesSplit, cross_val_score
+from sklearn.model_selection import GridSearchCV, KFold, TimeSeriesSplit, cross_val_score
 
 from sktime_rnn.base import BaseForecaster
 from sktime_rnn.datasets import load_airpassengers
@@ -601,6 +601,8 @@ def test_backtest_shows_its_progress(capsys):
         ({"metrics": []}, ValueError, "metrics must name some of"),
         ({"refit": False}, ValueError, "refit must be True or 'update', got False"),
         ({"coverage": [95]}, ValueError, "coverage must hold numbers between 0 and 1, got 95"),
+        ({"cv": 3}, TypeError, "cv must be a splitter by time, got 3. Pass ExpandingWindowSplitter"),
+        ({"cv": KFold(3)}, ValueError, "cv must give test rows that follow the training rows"),
         ({"fh": [0, 1]}, ValueError, "fh must hold whole numbers from 1 on, .* got 0"),
         ({"season_length": 1.5}, ValueError, "season_length must be 'auto' or a whole number .* got 1.5"),
         ({"y": np.zeros(30), "X": np.zeros(3)}, ValueError, "X must have a row for each of the 30 steps of y, got 3"),

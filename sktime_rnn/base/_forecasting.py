@@ -171,7 +171,8 @@ class BaseForecaster(BaseEstimator, ABC):
         optional = [*past_only, *constant]
         if X is not None:
             if isinstance(X, np.ndarray):
-                X = self._reader.on_axis(X, known.data, known.data.last[0] + 1 if first is None else first)
+                start = (known.data.last[0] + 1, n_steps) if first is None else (first,)
+                X = self._reader.on_axis(X, known.data, *start)
             X = self._reader.frame(X).drop(columns=past_only, errors="ignore")  # what nobody knows yet is not looked at
             X = X if X.shape[1] else None
         if X is None:

@@ -99,7 +99,7 @@ class RNNForecaster(WindowTrainer):
     warm_up : bool, default=False
         Whether the recurrent layers read all steps of a series before they forecast, not the last L alone.
     patch_length : int or "auto", default="auto"
-        Number of steps that the recurrent layers read at a time. "auto" makes 24 steps or fewer of a context; 1 for
+        Number of steps that the recurrent layers read at a time. "auto" makes 16 steps or fewer of a context; 1 for
         ``strategy="recursive"``.
     bidirectional : bool, default=False
         Whether each layer reads the context in both directions.
@@ -370,7 +370,7 @@ class RNNForecaster(WindowTrainer):
         ahead = self._ahead_of()
         with torch_threads(self.n_threads_):
             raw, scaled = next(ahead.run(known, n_steps))
-            values = self._whole(self._spread.quantiles(self.net_.module_.head, raw, alpha), scaled)
+            values = self._whole(self._spread.quantiles(self.net_.module_.head, raw, alpha, scaled.ratio[:, 0]), scaled)
         return ahead.by_series(values, known.data, n_steps)
 
     def _variance(self, known, n_steps):
@@ -389,7 +389,7 @@ class RNNForecaster(WindowTrainer):
         parts = []
         with torch_threads(self.n_threads_):
             for raw, scaled in ahead.run(known, n_steps, lambda raw, scaled: parts[-1], scale):
-                z = self._spread.sample(head, raw, n_samples // copies, rng)
+                z = self._spread.sample(head, raw, n_samples // copies, rng, scaled.ratio[:, 0])
                 values = np.stack([self._whole(part, scaled) for part in z])
                 parts.append(values[0] if copies > 1 else values)
         if copies > 1:

@@ -14,6 +14,7 @@ from sktime_rnn.heads import PointHead
 _AT_ONCE = 20_000
 _FEWEST = 50
 _FEWEST_SIGNS = 20
+_LEVEL = 1e-3  # variance of the logarithm of the scale below which nothing is learnt from it
 _GRID = np.array([0.001, 0.005, *np.arange(1, 100) / 100, 0.995, 0.999])
 
 
@@ -26,7 +27,9 @@ class Spread:
 
     .. math:: \hat q_\alpha(x) + Q_\alpha\{y_i - \hat q_\alpha(x_i)\}
 
-    step by step, the level corrected for the number of windows. On windows that training has not seen this is split
+    step by step, the level corrected for the number of windows. Errors are compared in units of ``ratio ** power`` of
+    their window, where ratio is its scale in units of that of the series: with a power of 1 errors grow with the scale,
+    with 0 they are those of the series, whatever just happened. On windows that training has not seen this is split
     conformal prediction; its two-sided form for quantiles is conformalised quantile regression with one correction for
     each side.
 
@@ -42,6 +45,10 @@ class Spread:
         Correlation of the normal scores of each step with those of the step before.
     wider : float
         Factor of the errors, where they are those of windows that training has seen.
+    factor : float64 ndarray of shape (N, K) or None
+        ``ratio ** (1 - power)`` of each window; None for errors in units of the window's scale.
+    power : float
+        Between 0 and 1: the root of the slope of the logarithms of errors over those of ratios.
 
     References
     ----------
@@ -55,9 +62,11 @@ class Spread:
     shifts: bool
     links: np.ndarray
     wider: float = 1.0
+    factor: np.ndarray | None = None
+    power: float = 1.0
 
     @classmethod
-    def learn(cls, head, raw, y, shifts, horizon):
+    def learn(cls, head, raw, y, shifts, horizon, ratio=None):
         """Return the spread of windows with known future.
 
         Parameters
@@ -68,9 +77,15 @@ class Spread:
             As above.
         horizon : int
             H.
+        ratio : float64 ndarray of shape (N, V), default=None
+            Scale of each window in units of that of its series.
         """
         spread = cls(raw.astype(np.float32), y, shifts, np.zeros(horizon))
-        grid = spread.quantiles(head, raw, np.arange(1, 20) / 20)  # (N, K, Q)
+        if shifts and ratio is not None:
+            errors = np.abs(y - _head_quantiles(head, spread.raw, [0.5])[:, :, 0])
+            spread.power = _power(errors.reshape(len(y), horizon, -1), ratio)
+            spread.factor = spread.stretch(ratio)
+        grid = spread.quantiles(head, raw, np.arange(1, 20) / 20, ratio)  # (N, K, Q)
         score = (y[:, :, None] > grid).mean(axis=2)
         score = np.where(np.isnan(y), np.nan, score * 2 - 1) * 1.7  # near enough to normal scores for a correlation
         score = score.reshape(len(y), horizon, -1)
@@ -82,11 +97,16 @@ class Spread:
         spread.links[1:] = np.clip(products[0] / np.sqrt(np.maximum(products[1] * products[2], 1e-12)), -0.99, 0.99)
         return spread
 
-    def quantiles(self, head, raw, alpha):
+    def stretch(self, ratio):
+        """Return ``ratio ** (1 - power)`` for all outputs of windows, (B, K), from (B, V)."""
+        return np.tile(ratio ** (1 - self.power), len(self.links))
+
+    def quantiles(self, head, raw, alpha, ratio=None):
         """Return quantiles for the network's outputs, (B, K, Q), in the order of alpha."""
         values = _head_quantiles(head, raw, alpha)
         if self.shifts:
-            values = values + self._shifts(head, alpha)
+            shifts = self._shifts(head, alpha)[None]
+            values = values + (shifts if self.factor is None else shifts / self.stretch(ratio)[:, :, None])
         order = np.argsort(alpha)
         values[..., order] = np.sort(values, axis=-1)
         return values
@@ -94,6 +114,8 @@ class Spread:
     def _shifts(self, head, alpha):
         """Return by how much each quantile is moved, (K, Q)."""
         errors = self.y[:, :, None] - _head_quantiles(head, self.raw, alpha)  # (N, K, Q)
+        if self.factor is not None:
+            errors = errors * self.factor[:, :, None]
         seen = ~np.isnan(errors[:, :, 0])
         count = seen.sum(axis=0)
         if not count.any():
@@ -108,9 +130,9 @@ class Spread:
             pooled = np.concatenate([pooled, -pooled])  # the signs of so few tell nothing, and one alone has no width
         return self.wider * size[:, None] * _corrected_quantiles(pooled, np.asarray(alpha))
 
-    def sample(self, head, raw, n_samples, rng):
+    def sample(self, head, raw, n_samples, rng, ratio=None):
         """Return joint samples, (n_samples, B, K): a chain of normal scores through the steps, put into quantiles."""
-        grid = self.quantiles(head, raw, _GRID)  # (B, K, Q)
+        grid = self.quantiles(head, raw, _GRID, ratio)  # (B, K, Q)
         horizon = len(self.links)
         n_variables = grid.shape[1] // horizon
         score = rng.standard_normal((n_samples, len(raw), horizon, n_variables))
@@ -121,6 +143,18 @@ class Spread:
         part = np.clip((level - _GRID[right - 1]) / (_GRID[right] - _GRID[right - 1]), 0, 1)
         low, high = (np.take_along_axis(grid[None], rows[..., None], axis=3)[..., 0] for rows in (right - 1, right))
         return low + part * (high - low)
+
+
+def _power(errors, ratio):
+    """Return how errors (N, H, V) in units of the scale grow with the ratio (N, V): 1 where as the scale itself."""
+    seen = ~np.isnan(errors)
+    mean = np.where(seen, errors, 0.0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)  # (N, V)
+    usable = seen.any(axis=1) & (mean > 0)
+    x, size = np.log(ratio[usable]), np.log(np.where(usable, mean, 1.0) * ratio)[usable]
+    if len(x) < 3 or x.var() < _LEVEL:
+        return 1.0
+    slope = ((x - x.mean()) * (size - size.mean())).mean() / x.var()
+    return float(np.sqrt(np.clip(slope, 0.0, 1.0)))  # a context tells its scale with error, which flattens the slope
 
 
 def _increasing(size):

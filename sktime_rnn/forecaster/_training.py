@@ -37,7 +37,7 @@ from sktime_rnn.windows import Origins, training_origins
 
 LEVELS = (0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975)
 _BATCHES_PER_EPOCH = 100
-_MOST_ENCODER_STEPS = 24
+_MOST_ENCODER_STEPS = 16
 _FEWEST_SEEN = 8
 _MOST_VALIDATED = 20_000
 _SPREAD_WINDOWS = (100, 2000)
@@ -361,14 +361,15 @@ class WindowTrainer(NetTrainer, BaseForecaster):
         """Return the spread of forecasts, from windows after the first ``lengths`` steps, or within them."""
         dataset = self._known_windows(data, features, lengths, later)
         (raw,) = self.net_.forward_iter(dataset)
-        targets = self._setup.targets(*dataset.scaled(*dataset.origins))
+        values, scaled = dataset.scaled(*dataset.origins)
+        targets, ratio = self._setup.targets(values, scaled), scaled.ratio[:, 0]
         if later and np.isnan(targets).all():
             raise ValueError(
                 "conformal=True needs observed values among the newest steps, which are held out, got none. Set "
                 "conformal=False, or cut y where they begin to be missing."
             )
         shifts = self.distribution is None or self.conformal
-        return Spread.learn(self.net_.module_.head, raw.numpy(), targets, shifts, self._setup.horizon)
+        return Spread.learn(self.net_.module_.head, raw.numpy(), targets, shifts, self._setup.horizon, ratio)
 
     def _update(self, known, n_new):
         """Train on windows that look at new steps, with a tenth of the learning rate."""

@@ -321,6 +321,15 @@ def _read_season(season_length, y, forecasters):
 # --- the backtest ----------------------------------------------------------------------------------------------------
 
 
+def _check_order(y, train, test):
+    """Refuse folds of one series whose test does not follow its training rows."""
+    if not isinstance(getattr(y, "index", None), pd.MultiIndex) and (len(train) == 0 or np.min(test) <= np.max(train)):
+        raise ValueError(
+            "cv must give test rows that follow the training rows, got a fold that mixes them. Pass "
+            "ExpandingWindowSplitter or SlidingWindowSplitter."
+        )
+
+
 def backtest(
     forecasters,
     y,
@@ -406,6 +415,10 @@ def backtest(
     plan = _Plan(_read_metrics(metrics), _read_coverage(coverage), by_series)
     if refit is not True and refit != "update":
         raise ValueError(f"refit must be True or 'update', got {refit!r}. Pass one of these.")
+    if not (hasattr(cv, "split") and hasattr(cv, "get_n_splits")):
+        raise TypeError(
+            f"cv must be a splitter by time, got {cv!r}. Pass ExpandingWindowSplitter(horizon=12, n_splits=3), say."
+        )
     steps = None if fh is None else _read_fh(fh)
     y = y if hasattr(y, "iloc") else np.asarray(y)
     X = _read_X(X, y)
@@ -414,6 +427,7 @@ def backtest(
     with tqdm(total=cv.get_n_splits(y) * len(forecasters), disable=not verbose) as bar:
         try:
             for number, (train, test) in enumerate(cv.split(y)):
+                _check_order(y, train, test)
                 fold = _Fold(number, y, X, static, train, test, steps, season)
                 run.fold(fold, bar)
         except BaseException as error:

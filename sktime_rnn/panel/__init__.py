@@ -13,7 +13,8 @@ from sktime_rnn.panel._frames import (
     series_values,
 )
 from sktime_rnn.panel._horizon import read_horizon
-from sktime_rnn.panel._series import SeriesData, from_long, join_series, read_series
+from sktime_rnn.panel._long import from_long
+from sktime_rnn.panel._series import SeriesData, join_series, read_series
 from sktime_rnn.panel._time import TimeAxis, calendar_cycles, calendar_features, season_lengths
 
 __all__ = [

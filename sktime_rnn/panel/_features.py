@@ -102,14 +102,14 @@ class FeatureReader:
             shape = f" of shape {X.shape}" if hasattr(X, "shape") else ""
             raise TypeError(
                 f"{self.name} must be a DataFrame, a Series or a 1-D or 2-D array, got {type(X).__name__}{shape}. "
-                "Convert it."
+                "Convert it. The steps to forecast are said by name: fh=range(1, 13)."
             )
         if X.columns.has_duplicates:
             twice = X.columns[X.columns.duplicated()][0]
             raise ValueError(f"{self.name} must name each column once, but {twice!r} is there twice. Rename it.")
         return X
 
-    def on_axis(self, X, data, first):
+    def on_axis(self, X, data, first, n_ahead=0):
         """Return an array as a frame, its rows the steps from a place on.
 
         Parameters
@@ -120,6 +120,9 @@ class FeatureReader:
             The series, one.
         first : int
             Place of the first row.
+        n_ahead : int, default=0
+            Steps after the end of the series, where the rows are these: an array that has those before as well is
+            refused.
 
         Returns
         -------
@@ -132,6 +135,16 @@ class FeatureReader:
                 "it that index."
             )
         frame = self.frame(X)
+        if n_ahead and len(frame) >= data.lengths[0] + n_ahead:
+            raise ValueError(
+                f"{self.name} as an array must begin with the first step after the end of y, got {len(frame)} rows, as "
+                f"many as y's {data.lengths[0]} steps and {n_ahead} ahead. Leave out the rows of y's steps."
+            )
+        if frame.shape[1] != len(self.columns_):
+            raise ValueError(
+                f"{self.name} must have {len(self.columns_)} column(s) as in fit, got an array of shape {X.shape}. "
+                "Pass the same."
+            )
         return frame.set_axis(data.axis.index(first + np.arange(len(frame))), axis=0)
 
     def read(self, X, optional=()):

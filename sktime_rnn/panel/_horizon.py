@@ -37,8 +37,9 @@ def read_horizon(fh, axis, last):
         relative, fh = bool(fh.is_relative), fh.to_pandas()
     if isinstance(fh, pd.Series | pd.DataFrame):
         raise TypeError(
-            f"{_ALLOWED}, got a {type(fh).__name__}. Does scoring= name a metric? It hands y to predict: leave scoring "
-            "out, or pass a callable scorer(forecaster, y, X)."
+            f"{_ALLOWED}, got a {type(fh).__name__}. Features are passed as predict(X=...), other series as "
+            "predict(y=...). Does scoring= name a metric? It hands y to predict: leave scoring out, or pass a callable "
+            "scorer(forecaster, y, X)."
         )
     if isinstance(fh, bool) or fh is None:
         raise TypeError(f"{_ALLOWED}, got {fh!r}. Pass range(1, 13) for the next twelve.")

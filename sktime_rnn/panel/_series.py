@@ -357,7 +357,7 @@ def _numbers(y, name):
             raise TypeError(
                 f"{name} must hold real numbers, got {frame[column].dtype} in {column!r}, such as "
                 f"{frame[column].iloc[0]!r}. Convert it, or leave the column out; what explains the series belongs "
-                "into X."
+                "into X. A table with a row for each series and time? from_long makes a panel of it."
             )
         if frame[column].dtype.kind == "O":
             objects.append(column)
@@ -444,7 +444,7 @@ def _on_axis(data, times, gaps, name):
         raise ValueError(
             f"{name} must have a row for every step, but after {times[row]} {data.name_of(series[row])} goes on at "
             f"{times[row + 1]}: {data.axis.index([places[row] + 1])[0]} is not there. Add the steps, or set "
-            "gaps='fill', which reads them as missing values."
+            "gaps='fill', where there is that parameter, which reads them as missing values."
         )
     lengths = places[data.offsets[1:] - 1] - first + 1
     offsets = np.concatenate([[0], np.cumsum(lengths)])
@@ -465,7 +465,11 @@ def _check_numbers(data, missing, name):
         if bad.any():
             row, column = np.argwhere(bad)[0]
             i = int(np.searchsorted(data.offsets, row, side="right")) - 1
-            remedy = "set missing='mask', or fill it in" if kind == "missing" else "replace it"
+            remedy = (
+                "fill it in, or, where there is that parameter, set missing='mask'"
+                if kind == "missing"
+                else "replace it"
+            )
             of = "" if data.columns is None else f", variable {spoken(data.columns[column])}"
             raise ValueError(
                 f"{name} must hold finite numbers, but a value is {kind} at {data.stamp(i, row - data.offsets[i])} of "
@@ -543,55 +547,3 @@ def join_series(old, new, name="y"):
     data = replace(old, values=values, offsets=offsets, first=first, names=names)
     _check_observed(data, name)
     return data, n_new, tuple(rows)
-
-
-def from_long(df, id, time, target, features=None):
-    """Return a panel from a table in long format, one row a series and time.
-
-    Parameters
-    ----------
-    df : DataFrame
-        One row for each series and time.
-    id : str or list of str
-        Column that names the series; several columns name it together.
-    time : str
-        Column of the time stamps.
-    target : str or list of str
-        Column to forecast; several are forecast together.
-    features : list of str, default=None
-        Columns that explain it. With them, X is returned as well.
-
-    Returns
-    -------
-    y : Series or DataFrame
-        With a MultiIndex (series, time), sorted by time within each series.
-    X : DataFrame
-        Only with ``features``: those columns under the same index.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from sktime_rnn import from_long
-    >>> df = pd.DataFrame({"shop": ["a", "b", "a"], "day": [0, 0, 1], "sold": [3.0, 5.0, 4.0]})
-    >>> from_long(df, id="shop", time="day", target="sold")
-    shop  day
-    a     0      3.0
-          1      4.0
-    b     0      5.0
-    Name: sold, dtype: float64
-    """
-    ids, targets, explaining = (
-        list(columns) if isinstance(columns, list | tuple) else [columns] for columns in (id, target, features or [])
-    )
-    wanted = [*ids, time, *targets, *explaining]
-    if not isinstance(df, pd.DataFrame):
-        raise TypeError(f"df must be a DataFrame with the columns {wanted}, got {type(df).__name__}. Convert it.")
-    absent = [column for column in wanted if column not in df.columns]
-    if absent:
-        raise ValueError(
-            f"df must have the columns {wanted}, but {absent[0]!r} is not there, got {list(df.columns)}. Name a column "
-            "that is."
-        )
-    frame = df.set_index([*ids, time]).sort_index(kind="stable")
-    y = frame[targets] if isinstance(target, list | tuple) else frame[target]
-    return y if features is None else (y, frame[explaining])

@@ -179,7 +179,7 @@ def find_axis(index, freq=None, *, name="y"):
     if freq is None:
         raise ValueError(
             f"The dates of {name} must have a frequency, but none can be inferred from {len(index)} of them, "
-            f"{_examples(index)}. Say it, freq='D' for example, or convert the index: {name}.asfreq('D')."
+            f"{_examples(index)}. Say it, freq='D' for days, or convert the index: {name}.to_period('M') for months."
         )
     return TimeAxis(index[0], _offset(freq), index.name)
 
