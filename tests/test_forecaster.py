@@ -1020,3 +1020,12 @@ def test_an_identity_network_learns_an_autoregression(strategy):
     )
     residuals = model.fit(pd.Series(x), fh=1).residuals()
     assert residuals.iloc[8:].var() < 1.05 * least_squares
+
+
+def test_intervals_survive_a_jump():
+    days = pd.date_range("2024-01-01", periods=300)
+    levels = np.r_[np.full(280, 10.0), np.full(20, 50.0)] + np.random.default_rng(0).normal(size=300)
+    forecaster = small(calibrate=True).fit(pd.Series(levels, days), fh=range(1, 15))
+    lower, upper = forecaster.predict_interval(coverage=0.8).to_numpy().T
+    assert (upper < 300).all()
+    assert (lower > 1).all()

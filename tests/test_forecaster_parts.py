@@ -375,6 +375,18 @@ def learn(rng, n, head=None, shifts=True, H=3, draw=None, raw=None):
     return Spread.learn(head, raw, y, shifts, H), head
 
 
+def test_errors_of_lively_windows_are_those_that_were_seen(rng):
+    ratio = np.exp(rng.normal(size=(400, 1)))
+    raw = np.zeros((400, 2), np.float32)
+    steady, growing = rng.standard_normal((400, 2)) / ratio, rng.standard_normal((400, 2))
+    first, second = (Spread.learn(PointHead(2), raw, y, True, 2, ratio) for y in (steady, growing))
+    assert first.power < 0.4  # errors that do not grow with the scale
+    assert second.power > 0.9  # errors that do
+    assert Spread.learn(PointHead(2), raw, steady, True, 2, np.ones((400, 1))).power == 1.0  # nothing to learn from
+    calm, lively = (first.quantiles(PointHead(2), raw[:1], [0.9], np.full((1, 1), r))[0, 0, 0] for r in (0.1, 10.0))
+    assert calm > 10 * lively  # on the scale of the window
+
+
 @pytest.mark.parametrize("n", [50, 99])
 @pytest.mark.parametrize("law", ["uniform", "normal", "exponential"])
 def test_intervals_cover_exchangeable_errors_exactly(rng, n, law):
