@@ -7,11 +7,13 @@ Shapes: B windows, L steps of context, H steps ahead, V variables, I series.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 SCALERS = ("last", "log", "mean", "standard", "robust", None)
+_CHUNK = 1 << 20  # steps whose scales are found at once
 _LIVELIEST = 1000.0
 _FLOOR = 0.1  # of the scale of the whole series: flat stretches would blow up what follows them
 
@@ -253,13 +255,22 @@ class WindowScaler:
         scale : SeriesScale
             Loc and scale of each item; the scale of ``"last"`` and ``"log"`` is the mean size of a step.
         """
-        x = self.transform(windows.values)
         starts = windows.starts[:: windows.stride] // windows.stride
         lengths = windows.lengths[:: windows.stride]
+        ends = np.append(starts, len(windows.values))
+        firsts = [*np.flatnonzero(np.diff(starts // _CHUNK, prepend=-1)), len(starts)]
+        parts = [
+            self._constants_of(windows.values[ends[i] : ends[j]], starts[i:j] - ends[i], lengths[i:j])
+            for i, j in pairwise(firsts)
+        ]
+        return SeriesScale(*(np.concatenate(part).reshape(windows.n_items, -1) for part in zip(*parts, strict=True)))
+
+    def _constants_of(self, values, starts, lengths):
+        """Return loc and scale of some series, (I, V), from their first ``lengths`` steps."""
+        x = self.transform(values)
         if lengths.sum() < len(x):
-            x = np.where(
-                (np.arange(len(x)) - starts[_series_of(x, starts)] < lengths[_series_of(x, starts)])[:, None], x, np.nan
-            )
+            step = np.arange(len(x)) - starts[_series_of(x, starts)]
+            x = np.where((step < lengths[_series_of(x, starts)])[:, None], x, np.nan)
         loc = _by_series(x, starts)
         if self.kind in ("mean", None):
             loc = np.zeros_like(loc)
@@ -268,7 +279,7 @@ class WindowScaler:
             size[starts] = np.nan
         else:
             size = np.abs(x - loc[_series_of(x, starts)])
-        return SeriesScale(*(part.reshape(windows.n_items, -1) for part in (loc, _by_series(size, starts))))
+        return loc, _by_series(size, starts)
 
     def scale(self, values, context, series_scale, n_before=0):
         """Return windows on their own scale.

@@ -106,11 +106,12 @@ def choose_scaler(data, lengths):
     scaler : {"log", "last"}
         As in :class:`~sktime_rnn.windows.WindowScaler`.
     """
-    seen = data.head(lengths)
-    filled = np.where(np.isnan(seen.values), np.inf, seen.values)
-    smallest = np.minimum.reduceat(filled, seen.offsets[:-1])
-    total = np.add.reduceat(np.nan_to_num(seen.values), seen.offsets[:-1])
-    count = np.add.reduceat(~np.isnan(seen.values), seen.offsets[:-1], dtype=np.float64)
+    starts, values = data.offsets[:-1], data.values
+    if (lengths < data.lengths).any():
+        values, starts = data.head(lengths).values, np.cumsum(lengths) - lengths
+    smallest = np.fmin.reduceat(values, starts)  # leaves out NaN
+    total = np.add.reduceat(np.nan_to_num(values), starts)
+    count = np.add.reduceat(~np.isnan(values), starts, dtype=np.int32)
     away = smallest > 0.01 * total / np.maximum(count, 1)
     return "log" if (smallest > 0).all() and away.mean() >= 0.95 else "last"
 
