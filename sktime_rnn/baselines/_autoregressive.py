@@ -135,7 +135,7 @@ class AutoregressiveForecaster(GaussianForecaster):
     ----------
     order_ : int ndarray of shape (n_series,)
         Order of each series.
-    coef_ : ndarray of shape (n_series, max(order_), n_variables, n_variables)
+    coef_ : ndarray of shape (n_series, max_order, n_variables, n_variables)
         ``coef_[i, k - 1]`` is A_k of series i; 0 past its order. A single series is series 0.
     intercept_ : ndarray of shape (n_series, n_variables)
         The constants c.

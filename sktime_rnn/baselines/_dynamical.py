@@ -214,7 +214,7 @@ class LinearDynamicalForecaster(GaussianForecaster):
         The variances r.
     mean_ : ndarray of shape (n_series, n_variables)
         Means of the observed values, mu.
-    log_likelihoods_ : ndarray of shape (n_series, max(n_iter_) + 1)
+    log_likelihoods_ : ndarray of shape (n_series, n_iterations + 1)
         Log-likelihood at the start and after each iteration; it never falls. NaN once a series has converged.
     n_iter_ : int ndarray of shape (n_series,)
         Iterations of each series.
