@@ -488,7 +488,7 @@ class WindowIterator:
 
     def __init__(self, dataset, batch_size=256, max_batch_steps=None, rng=None, scaling=None):
         self.dataset = dataset
-        steps = dataset.windows.context + dataset.windows.horizon
+        steps = dataset.n_before + dataset.windows.context + dataset.windows.horizon
         self.batch_size = batch_size if max_batch_steps is None else max(1, min(batch_size, max_batch_steps // steps))
         self.rng = rng
 

@@ -366,7 +366,7 @@ class StudentTHead(DistributionHead):
         return self.parameters_of(raw)[0]
 
     def quantiles(self, raw, alpha):
-        """Return quantiles, (N, K, Q); solved for by bisection on the incomplete beta function's series."""
+        """Return quantiles, (N, K, Q); the density is summed, see :func:`student_t_quantile`."""
         mu, log_sigma, nu = self._read(raw.double())
         alpha = torch.as_tensor(alpha, dtype=torch.float64, device=raw.device)
         t = student_t_quantile(nu[:, :, None], alpha)

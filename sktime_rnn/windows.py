@@ -222,8 +222,9 @@ class WindowScaler:
     None       0                     1
     ========== ===================== ==================================================
 
-    A scale is at least a tenth of the same measure of the whole series, and never 0. A window in whose context nothing
-    was observed has the constants of its series, whose loc is the mean.
+    A scale is at least a tenth of that of the whole series (for "last" and "log" the mean size of a step, for
+    "standard" and "robust" the mean distance from the mean), and where nothing ever moved a thousandth of the level. A
+    context without an observed value has the level and scale of its series.
 
     Parameters
     ----------
@@ -314,7 +315,8 @@ class WindowScaler:
         else:
             scale = np.maximum(scale, _FLOOR * floor)
             tiny = 1e-9 * np.abs(loc) + np.finfo(float).tiny * 2**60
-            scale = np.where(scale > tiny, scale, np.where(floor > tiny, floor, np.maximum(np.abs(loc), 1.0)))
+            still = 1e-3 * (1.0 if self.kind == "log" else np.maximum(np.abs(loc), 1.0))  # nothing has ever moved
+            scale = np.where(scale > tiny, scale, np.where(floor > tiny, floor, still))
         z = (x - loc) / scale
         if not complete or context < x.shape[1]:
             z[~observed] = 0.0

@@ -288,6 +288,8 @@ def test_many_missing_values(options, where):
     model = small(missing="mask", **options)
     refusals = {
         ("end", "conformal"): "conformal=True needs observed values among the newest steps",
+        ("end", "early_stopping"): "early_stopping=True needs observed values among the newest steps",
+        ("most", "early_stopping"): "early_stopping=True needs observed values among the newest steps",
         ("start", "conformal"): "y must hold observed steps to learn from, got none after the first",
     }
     refused = refusals.get((where, *options))
@@ -1029,3 +1031,11 @@ def test_intervals_survive_a_jump():
     lower, upper = forecaster.predict_interval(coverage=0.8).to_numpy().T
     assert (upper < 300).all()
     assert (lower > 1).all()
+
+
+@pytest.mark.parametrize("periods", [1, 2, 20])
+def test_a_series_that_never_moved_stays_where_it_is(periods):
+    growing = pd.concat([pd.Series(level * 1.02 ** np.arange(60)) for level in (1.0, 50.0)], keys=["a", "b"])
+    forecaster = small().fit(growing, fh=range(1, 7))
+    still = pd.concat([pd.Series(np.full(periods, 1000.0))], keys=["new"])
+    np.testing.assert_allclose(forecaster.predict(y=still), 1000, rtol=0.05)

@@ -122,7 +122,8 @@ class NetTrainer:
         small = getattr(self, "network", None) is None and self.hidden_size <= 256
         return 1 if small else min(4, torch.get_num_threads())
 
-    def _callbacks(self, stopping, one_epoch):
+    def _callbacks(self, stopping, one_epoch, alone=False):
+        """Return the callbacks of a training; ``alone`` leaves out the user's but for schedulers of the rate."""
         callbacks = [
             ("rnn_clipping", GradientClipping(self.max_grad_value, self.normalize_grad, self.max_grad_norm)),
         ]
@@ -131,7 +132,7 @@ class NetTrainer:
             callbacks.append(("rnn_schedule", Schedule(SCHEDULES[name])))
         if self.verbose:
             callbacks.append(("rnn_progress", Progress()))
-        callbacks += self.callbacks or ()
+        callbacks += [item for item in self.callbacks or () if not alone or schedules_itself([item])]
         callbacks.append(("rnn_divergence", DivergenceGuard()))
         return callbacks if stopping is None else [*callbacks, ("rnn_stopping", stopping)]
 

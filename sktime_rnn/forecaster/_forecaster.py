@@ -1,6 +1,6 @@
 """RNNForecaster: the estimator."""
 
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from sktime_rnn.nets import torch_threads
 from sktime_rnn.windows import SCALERS, training_origins
 
 _PATHS = 400
+_NUMBERS_AT_ONCE = 5_000_000
 
 
 class RNNForecaster(WindowTrainer):
@@ -43,9 +44,9 @@ class RNNForecaster(WindowTrainer):
     num_layers : int, default=1
         Number of recurrent layers on top of each other.
     context_length : int or "auto", default="auto"
-        Number L of steps that the network reads; shorter series are padded on the left, and the network is told. "auto"
-        is two horizons and a season, a week for hours and for minutes of at least 30, at most 512 and half of the
-        longest series.
+        Number L of steps that the network reads. Shorter series are padded on the left, and where there are any in
+        training, the network is told. "auto" is two horizons and a season, for hours and fractions of them a week, at
+        most 512 and half of the longest series.
     horizon : int or "auto", default="auto"
         Number H of steps ahead that the network learns where ``fit`` is not given ``fh``, and that ``predict`` then
         gives; "auto" is one season, at least 1 and at most half of the longest series. With ``fh`` it is its furthest
@@ -60,13 +61,14 @@ class RNNForecaster(WindowTrainer):
     conformal : bool, default=False
         Move every quantile by the same quantile of the errors on the newest fifth of each series (at least a horizon),
         which a first network has not seen: split conformal prediction, its correction for each side alone (Lei et al.
-        2018; Romano, Patterson and Candès 2019). The network that forecasts is then trained on all steps. Windows of
-        one series depend on each other, so coverage is close to nominal, not guaranteed.
+        2018; Romano, Patterson and Candès 2019). The network that forecasts is then trained on all steps, or, with
+        ``early_stopping=True``, on those that this leaves. Windows of one series depend on each other, so coverage is
+        close to nominal, not guaranteed.
     calibrate : bool, default=True
         Rehearse first: train on all but the newest fifth with a third of the epochs, and learn there how far to trust
-        the linear map and the network beyond the last value (in series of six horizons or more), and how much wider
-        errors are than in training. The fewer windows there are, the more the network's share is drawn to 0.4. With
-        ``scaler`` "last" or "log".
+        the linear map and the network beyond the last value (in series of six horizons or more), and, for
+        ``distribution=None``, how much wider errors are than in training. The fewer windows there are, the more the
+        network's share is drawn to 0.4. With ``scaler`` "last" or "log".
     scaler : {"auto", "last", "log", "mean", "standard", "robust"} or None, default="auto"
         Location and scale of a window: the last value and the mean distance to it; the same of logarithms; 0 and the
         mean absolute value; mean and standard deviation; median and interquartile range; none. "auto" is "log" for
@@ -97,7 +99,8 @@ class RNNForecaster(WindowTrainer):
     freq : str or DateOffset, default=None
         Frequency of dates that do not tell it.
     warm_up : bool, default=False
-        Whether the recurrent layers read all steps of a series before they forecast, not the last L alone.
+        Whether the recurrent layers read all steps of a series before they forecast, not the last L alone. Training,
+        fitted values and calibration read L.
     patch_length : int or "auto", default="auto"
         Number of steps that the recurrent layers read at a time. "auto" makes 16 steps or fewer of a context; 1 for
         ``strategy="recursive"``.
@@ -143,7 +146,7 @@ class RNNForecaster(WindowTrainer):
         Train without the newest ``validation_fraction`` of each series, stop when the loss there has not improved, and
         keep the weights of the best epoch.
     validation_fraction : float, default=0.1
-        Share of the steps of each series that is held out; used with ``early_stopping=True``.
+        Share of the steps of each series that is held out, at most a third; used with ``early_stopping=True``.
     n_iter_no_change : int, default=10
         Number of epochs without improvement that ends training; used with ``early_stopping=True``.
     tol : float, default=1e-4
@@ -235,6 +238,7 @@ class RNNForecaster(WindowTrainer):
         "warm_up": ["boolean"],
         "patch_length": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "loss": [StrOptions(set(POINT_LOSSES))],
+        "input_noise": [Interval(Real, 0, None, closed="left")],
         "update_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
     }
@@ -370,7 +374,9 @@ class RNNForecaster(WindowTrainer):
         ahead = self._ahead_of()
         with torch_threads(self.n_threads_):
             raw, scaled = next(ahead.run(known, n_steps))
-            values = self._whole(self._spread.quantiles(self.net_.module_.head, raw, alpha, scaled.ratio[:, 0]), scaled)
+            values = self._whole(
+                self._spread.quantiles(self.net_.module_.head, raw, alpha, self._setup.units(scaled)), scaled
+            )
         return ahead.by_series(values, known.data, n_steps)
 
     def _variance(self, known, n_steps):
@@ -389,7 +395,7 @@ class RNNForecaster(WindowTrainer):
         parts = []
         with torch_threads(self.n_threads_):
             for raw, scaled in ahead.run(known, n_steps, lambda raw, scaled: parts[-1], scale):
-                z = self._spread.sample(head, raw, n_samples // copies, rng, scaled.ratio[:, 0])
+                z = self._spread.sample(head, raw, n_samples // copies, rng, self._setup.units(scaled))
                 values = np.stack([self._whole(part, scaled) for part in z])
                 parts.append(values[0] if copies > 1 else values)
         if copies > 1:
@@ -399,14 +405,17 @@ class RNNForecaster(WindowTrainer):
 
     def _one_step(self, known):
         data, setup = known.data, self._setup
-        windows = setup.windows(data)
-        items, origins = training_origins(windows, 1).all()
+        windows, features = setup.windows(data), self._encoder.encode(known)
+        scale = setup.series_scale(windows)
         fitted = np.full((len(data.values), data.n_variables), np.nan)
-        if len(items):
-            dataset = setup.dataset(windows, self._encoder.encode(known), (items, origins))
-            with torch_threads(self.n_threads_):
+        flat = fitted if self.joint else fitted.reshape(-1, 1)
+        items, origins = training_origins(windows, 1).all()
+        at_once = max(1, _NUMBERS_AT_ONCE // (setup.n_variables * (setup.context + setup.horizon)))
+        with torch_threads(self.n_threads_):
+            for start in range(0, len(items), at_once):
+                some = items[start : start + at_once], origins[start : start + at_once]
+                dataset = setup.dataset(windows, features, some, series_scale=scale)
                 (raw,) = self.net_.forward_iter(dataset)
-            values = self._values(raw.double().numpy(), dataset.scaled(items, origins)[1])
-            flat = fitted if self.joint else fitted.reshape(-1, 1)
-            flat[windows.starts[items] + windows.stride * origins] = values[:, 0]
+                values = self._values(raw.double().numpy(), dataset.scaled(*some)[1])
+                flat[windows.starts[some[0]] + windows.stride * some[1]] = values[:, 0]
         return fitted

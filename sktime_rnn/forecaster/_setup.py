@@ -96,6 +96,10 @@ class Setup:
         """Return the scaled contexts of cut windows, (B, context * n_variables)."""
         return scaled.z[:, : self.context].reshape(len(scaled.z), -1)
 
+    def units(self, scaled):
+        """Return what errors of windows are compared in, (B, V), see :class:`~sktime_rnn.forecaster._spread.Spread`."""
+        return 1 / scaled.scale[:, 0] if self.counts else scaled.ratio[:, 0]
+
     def unscaled(self, z, scaled):
         """Return values in the unit of y, (B, horizon, n_variables, ...), from outputs (B, n_outputs, ...)."""
         z = z.reshape(len(z), self.horizon, self.n_variables, *z.shape[2:])

@@ -66,7 +66,7 @@ class Spread:
     power: float = 1.0
 
     @classmethod
-    def learn(cls, head, raw, y, shifts, horizon, ratio=None):
+    def learn(cls, head, raw, y, shifts, horizon, ratio=None, power=None):
         """Return the spread of windows with known future.
 
         Parameters
@@ -78,12 +78,14 @@ class Spread:
         horizon : int
             H.
         ratio : float64 ndarray of shape (N, V), default=None
-            Scale of each window in units of that of its series.
+            Scale of each window in units of that of its series. For counts, which are not scaled, 1 over the scale.
+        power : float, default=None
+            0 for counts, whose errors grow with the scale; by default it is learnt.
         """
         spread = cls(raw.astype(np.float32), y, shifts, np.zeros(horizon))
         if shifts and ratio is not None:
             errors = np.abs(y - _head_quantiles(head, spread.raw, [0.5])[:, :, 0])
-            spread.power = _power(errors.reshape(len(y), horizon, -1), ratio)
+            spread.power = _power(errors.reshape(len(y), horizon, -1), ratio) if power is None else power
             spread.factor = spread.stretch(ratio)
         grid = spread.quantiles(head, raw, np.arange(1, 20) / 20, ratio)  # (N, K, Q)
         score = (y[:, :, None] > grid).mean(axis=2)

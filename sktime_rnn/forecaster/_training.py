@@ -9,7 +9,6 @@ from skorch.helper import predefined_split
 from sktime_rnn.base import (
     PRECISIONS,
     BaseForecaster,
-    Known,
     NetTrainer,
     cast,
     draw_seed,
@@ -67,14 +66,21 @@ class WindowTrainer(NetTrainer, BaseForecaster):
         earlier = self._earlier(lengths) if self.calibrate or self.conformal else None
         first = np.minimum(visible, earlier) if self.conformal else visible
         self._setup = self._choose(known.data, first)
+        if self.anchor == "seasonal" and self._setup.season is None:
+            raise ValueError(
+                "anchor='seasonal' needs a season of 2 steps or more that the context holds, got "
+                f"season_length={self.season_length!r} and a context of {self._setup.context} steps. Say "
+                "season_length=12, for example, or lengthen context_length."
+            )
         self.context_length_, self.scaler_ = self._setup.context, self._setup.scaler
         self.season_length_ = self._setup.season or 1
         self._encoder = self._fit_encoder(known, first)
         features = self._encoder.encode(known)
-        if earlier is not None and not self.conformal and not self._has_targets(known.data, earlier):
-            earlier = None
+        learns_trust = self.calibrate and self._setup.scaler in ("last", "log")
+        if not self.conformal and earlier is not None:
+            earlier = earlier if learns_trust and self._has_targets(known.data, earlier) else None
         rehearsed = (None, None, 1.0)
-        if self.calibrate and self._setup.scaler in ("last", "log"):  # what is known without a rehearsal
+        if learns_trust:  # what is known without a rehearsal
             rehearsed = (None, with_doubt((1.0, 1.0), 0.2 * (lengths / self._setup.horizon).sum()), 1.0)
         vars(self).pop("net_", None)
         with torch_threads(self.n_threads_):
@@ -91,7 +97,7 @@ class WindowTrainer(NetTrainer, BaseForecaster):
     def _finish(self, data, features, visible, held_out, trust, wider):
         """Put to use what the rehearsal told."""
         if trust is not None:
-            apply_trust(self.net_.module_, trust)
+            apply_trust(self.net_.module_, trust, frozen_map=self._spec["frozen_linear"])
         self._spread = held_out or self._learn_spread(data, features, visible)
         self._spread.wider = wider
 
@@ -125,14 +131,16 @@ class WindowTrainer(NetTrainer, BaseForecaster):
         Returns the spread of forecasts there (with ``conformal``), the shares of the linear map and of the network
         that are to be trusted, and by how much errors are larger than in training; None for what is not learnt.
         """
-        self._train(data, features, earlier, validate=False, rehearsal=not self.conformal)
+        self._train(data, features, earlier, validate=False, rehearsal=True)
         trust, wider = None, 1.0
         if self.calibrate and self._setup.scaler in ("last", "log"):
             trust, wider = self._compare(data, features, earlier)
         if not self.conformal:
             return None, trust, wider
         if trust is not None:
-            apply_trust(self.net_.module_, trust)  # errors are those of forecasts as they will be made
+            apply_trust(
+                self.net_.module_, trust, frozen_map=self._spec["frozen_linear"]
+            )  # errors are those of forecasts as they will be made
         return self._learn_spread(data, features, earlier, later=True), trust, 1.0
 
     def _compare(self, data, features, earlier):
@@ -294,18 +302,24 @@ class WindowTrainer(NetTrainer, BaseForecaster):
         epochs = self.max_epochs
         if epochs == "auto":
             epochs = math.ceil(choose_updates(n_windows, setup.horizon) / math.ceil(n_draws / setup.batch_size))
-        if rehearsal:
+        if rehearsal and not self.conformal:
             epochs = -(-epochs // _REHEARSED)
         self._spec = self._network_spec()
         module = self._build_module(self._spec)
         module.reset_parameters(torch.Generator().manual_seed(self._seed))
         self._start(module, dataset, origins)
-        self.n_parameters_ = sum(p.numel() for p in module.parameters())
+        self.n_parameters_ = sum(p.numel() for p in module.parameters() if p.requires_grad)
         split = stopping = None
         if validate:
-            split = predefined_split(self._later(data, features, lengths, _MOST_VALIDATED))
+            later = self._later(data, features, lengths, _MOST_VALIDATED)
+            if not later.scaled(*later.origins)[1].observed[:, setup.context :].any():
+                raise ValueError(
+                    "early_stopping=True needs observed values among the newest steps, which are held out, got none. "
+                    "Set early_stopping=False, or cut y where they begin to be missing."
+                )
+            split = predefined_split(later)
             stopping = StopWithoutProgress("valid_loss", -1, self.n_iter_no_change, self.tol)
-        callbacks = self._callbacks(stopping, False)
+        callbacks = self._callbacks(stopping, False, alone=rehearsal)
         self.net_ = self._make_net(module, epochs, callbacks, split)
         vars(self).pop("validation_scores_", None)
         try:
@@ -362,14 +376,15 @@ class WindowTrainer(NetTrainer, BaseForecaster):
         dataset = self._known_windows(data, features, lengths, later)
         (raw,) = self.net_.forward_iter(dataset)
         values, scaled = dataset.scaled(*dataset.origins)
-        targets, ratio = self._setup.targets(values, scaled), scaled.ratio[:, 0]
+        targets, ratio = self._setup.targets(values, scaled), self._setup.units(scaled)
         if later and np.isnan(targets).all():
             raise ValueError(
                 "conformal=True needs observed values among the newest steps, which are held out, got none. Set "
                 "conformal=False, or cut y where they begin to be missing."
             )
         shifts = self.distribution is None or self.conformal
-        return Spread.learn(self.net_.module_.head, raw.numpy(), targets, shifts, self._setup.horizon, ratio)
+        power = 0.0 if self._setup.counts else None
+        return Spread.learn(self.net_.module_.head, raw.numpy(), targets, shifts, self._setup.horizon, ratio, power)
 
     def _update(self, known, n_new):
         """Train on windows that look at new steps, with a tenth of the learning rate."""
@@ -389,6 +404,7 @@ class WindowTrainer(NetTrainer, BaseForecaster):
         restore_net(net, state)
         for group, rate in zip(net.optimizer_.param_groups, rates, strict=True):
             group["lr"] = _UPDATE_RATE * rate
+            group.pop("initial_lr", None)  # of a scheduler, which would go back to it
         self.net_ = net
         with torch_threads(self.n_threads_):
             net.partial_fit(dataset)
@@ -410,10 +426,6 @@ class WindowTrainer(NetTrainer, BaseForecaster):
                     "scaler must be 'auto' or 'mean' with distribution='negative_binomial', got "
                     f"{self.scaler!r}. Leave it at 'auto'."
                 )
-        elif self.anchor == "seasonal" and self.season_length == "auto" and self._season(Known(data)) == 1:
-            raise ValueError(
-                "anchor='seasonal' needs a season, and none is known for this index. Say season_length=12, for example."
-            )
         self._refuse_values(data, counts, self.positive, self.scaler == "log")
 
     def _check_values(self, data):

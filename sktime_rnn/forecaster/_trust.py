@@ -69,7 +69,7 @@ def with_doubt(shares, n_independent):
     return first, second - (second - _DOUBTED) / (1 + n_independent / _FEW)
 
 
-def apply_trust(module, shares):
+def apply_trust(module, shares, frozen_map=False):
     """Scale what the linear map and the network say about the location of an output.
 
     Parameters
@@ -78,6 +78,8 @@ def apply_trust(module, shares):
         Changed in place.
     shares : tuple of float
         gamma_1 and gamma_2.
+    frozen_map : bool, default=False
+        Whether the linear map is the anchor, and stays as it is.
     """
     first, second = shares
     n_params = module.head.n_params
@@ -85,7 +87,7 @@ def apply_trust(module, shares):
     parts = [module.head.linear.weight, module.head.linear.bias, module.bias]
     parts += [layer.weight for layer in (module.ahead or ())[-1:]]
     with torch.no_grad():
-        if module.linear is not None:
+        if module.linear is not None and not frozen_map:
             module.linear.weight.mul_(first)
             module.linear.bias.mul_(first)
         for weight in parts:
