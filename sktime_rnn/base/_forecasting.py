@@ -42,7 +42,7 @@ class BaseForecaster(BaseEstimator, ABC):
 
     - ``_fit(known, n_steps)``: learn; ``n_steps`` is the furthest step asked for, or None where ``fh`` was not given;
     - ``_point(known, n_steps)`` -> (S, H, V): the forecast, H = ``n_steps``;
-    - ``_quantiles(known, n_steps, alpha)`` -> (S, H, V, Q);
+    - ``_quantiles(known, n_steps, alpha)`` -> (S, H, V, Q); a forecaster of points raises NotImplementedError;
     - ``_variance(known, n_steps)`` -> (S, H, V);
     - ``_paths(known, n_steps, n_samples, rng)`` -> (n_samples, S, H, V): joint samples;
     - ``_one_step(known)`` -> one row for each row of ``known.data.values``: forecasts of each step from the steps

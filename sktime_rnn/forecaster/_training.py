@@ -76,6 +76,10 @@ class WindowTrainer(NetTrainer, BaseForecaster):
         self.season_length_ = self._setup.season or 1
         self._encoder = self._fit_encoder(known, first)
         features = self._encoder.encode(known)
+        for name, lengths_seen in (("conformal", first), ("early_stopping", visible)):
+            if getattr(self, name):
+                self._check_targets(known.data, lengths_seen)
+                self._check_held_out(known.data, lengths_seen, name)
         learns_trust = self.calibrate and self._setup.scaler in ("last", "log")
         if not self.conformal and earlier is not None:
             earlier = earlier if learns_trust and self._has_targets(known.data, earlier) else None
@@ -177,8 +181,9 @@ class WindowTrainer(NetTrainer, BaseForecaster):
 
     def _choose(self, data, lengths):
         """Return what is chosen from the steps that training may look at."""
-        seasons = choose_seasons(data, lengths)
-        if self.season_length != "auto":
+        if self.season_length == "auto":
+            seasons = choose_seasons(data, lengths)
+        else:
             seasons = (self.season_length,) if self.season_length > 1 else ()
         context = self.context_length
         if context == "auto":
@@ -291,11 +296,7 @@ class WindowTrainer(NetTrainer, BaseForecaster):
                 f"y must hold a series of two steps or more to learn from, got at most {lengths.max()}. Pass longer "
                 "series."
             )
-        if not self._has_targets(data, lengths):
-            raise ValueError(
-                f"y must hold observed steps to learn from, got none after the first {setup.fewest} of any series. "
-                "Pass series with more of them."
-            )
+        self._check_targets(data, lengths)
         setup.batch_size = choose_batch_size(n_windows) if self.batch_size == "auto" else self.batch_size
         n_draws = int(np.clip(n_windows, setup.batch_size, _BATCHES_PER_EPOCH * setup.batch_size))
         dataset = setup.dataset(windows, features, origins, n_draws=n_draws)
@@ -311,13 +312,7 @@ class WindowTrainer(NetTrainer, BaseForecaster):
         self.n_parameters_ = sum(p.numel() for p in module.parameters() if p.requires_grad)
         split = stopping = None
         if validate:
-            later = self._later(data, features, lengths, _MOST_VALIDATED)
-            if not later.scaled(*later.origins)[1].observed[:, setup.context :].any():
-                raise ValueError(
-                    "early_stopping=True needs observed values among the newest steps, which are held out, got none. "
-                    "Set early_stopping=False, or cut y where they begin to be missing."
-                )
-            split = predefined_split(later)
+            split = predefined_split(self._later(data, features, lengths, _MOST_VALIDATED))
             stopping = StopWithoutProgress("valid_loss", -1, self.n_iter_no_change, self.tol)
         callbacks = self._callbacks(stopping, False, alone=rehearsal)
         self.net_ = self._make_net(module, epochs, callbacks, split)
@@ -327,6 +322,24 @@ class WindowTrainer(NetTrainer, BaseForecaster):
         finally:
             if stopping is not None:
                 self.validation_scores_ = list(getattr(stopping, "scores_", []))
+
+    def _check_targets(self, data, lengths):
+        """Refuse series of which training would see no step to forecast."""
+        if not self._has_targets(data, lengths):
+            raise ValueError(
+                f"y must hold observed steps to learn from, got none after the first {self._setup.fewest} of any "
+                "series. Pass series with more of them."
+            )
+
+    def _check_held_out(self, data, lengths, name):
+        """Refuse, before anything is trained, steps to validate or calibrate on of which none was observed."""
+        step = np.arange(len(data.values)) - np.repeat(data.offsets[:-1], data.lengths)
+        held_out = step >= np.repeat(lengths, data.lengths)
+        if np.isnan(data.values[held_out]).all():
+            raise ValueError(
+                f"{name}=True needs observed values among the newest steps, which are held out, got none. Set "
+                f"{name}=False, or cut y where they begin to be missing."
+            )
 
     def _has_targets(self, data, lengths):
         """Return whether any step that training windows look ahead to was observed."""
@@ -377,11 +390,6 @@ class WindowTrainer(NetTrainer, BaseForecaster):
         (raw,) = self.net_.forward_iter(dataset)
         values, scaled = dataset.scaled(*dataset.origins)
         targets, ratio = self._setup.targets(values, scaled), self._setup.units(scaled)
-        if later and np.isnan(targets).all():
-            raise ValueError(
-                "conformal=True needs observed values among the newest steps, which are held out, got none. Set "
-                "conformal=False, or cut y where they begin to be missing."
-            )
         shifts = self.distribution is None or self.conformal
         power = 0.0 if self._setup.counts else None
         return Spread.learn(self.net_.module_.head, raw.numpy(), targets, shifts, self._setup.horizon, ratio, power)

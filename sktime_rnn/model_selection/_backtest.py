@@ -142,7 +142,7 @@ def _quantiles(model, fold, alpha):
         return None
     try:
         return _forecasts(fold, model.predict_quantiles, alpha=alpha)
-    except NotImplementedError:
+    except NotImplementedError:  # a forecaster of points alone
         return None
 
 

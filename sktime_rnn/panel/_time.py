@@ -207,7 +207,7 @@ def _code(offset):
     """Return the unit of an offset as pandas spells it, ME or W; None for one without a name, DateOffset(days=1)."""
     try:
         return offset.rule_code.split("-")[0]
-    except NotImplementedError:
+    except NotImplementedError:  # how pandas says that an offset has no name
         return None
 
 
