@@ -394,8 +394,9 @@ class RNNForecaster(WindowTrainer):
         known = ahead.recent(known, np.tile(np.arange(n_series), copies))
         parts = []
         with torch_threads(self.n_threads_):
+            moves = self._spread.sampling_moves(head)
             for raw, scaled in ahead.run(known, n_steps, lambda raw, scaled: parts[-1], scale):
-                z = self._spread.sample(head, raw, n_samples // copies, rng, self._setup.units(scaled))
+                z = self._spread.sample(head, raw, n_samples // copies, rng, self._setup.units(scaled), moves)
                 values = np.stack([self._whole(part, scaled) for part in z])
                 parts.append(values[0] if copies > 1 else values)
         if copies > 1:

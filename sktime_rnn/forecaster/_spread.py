@@ -103,11 +103,11 @@ class Spread:
         """Return ``ratio ** (1 - power)`` for all outputs of windows, (B, K), from (B, V)."""
         return np.tile(ratio ** (1 - self.power), len(self.links))
 
-    def quantiles(self, head, raw, alpha, ratio=None):
+    def quantiles(self, head, raw, alpha, ratio=None, moves=None):
         """Return quantiles for the network's outputs, (B, K, Q), in the order of alpha."""
         values = _head_quantiles(head, raw, alpha)
         if self.shifts:
-            shifts = self._shifts(head, alpha)[None]
+            shifts = (self._shifts(head, alpha) if moves is None else moves)[None]
             values = values + (shifts if self.factor is None else shifts / self.stretch(ratio)[:, :, None])
         order = np.argsort(alpha)
         values[..., order] = np.sort(values, axis=-1)
@@ -132,9 +132,13 @@ class Spread:
             pooled = np.concatenate([pooled, -pooled])  # the signs of so few tell nothing, and one alone has no width
         return self.wider * size[:, None] * _corrected_quantiles(pooled, np.asarray(alpha))
 
-    def sample(self, head, raw, n_samples, rng, ratio=None):
+    def sampling_moves(self, head):
+        """Return what :meth:`sample` moves quantiles by, for paths that are drawn some steps at a time."""
+        return self._shifts(head, _GRID) if self.shifts else None
+
+    def sample(self, head, raw, n_samples, rng, ratio=None, moves=None):
         """Return joint samples, (n_samples, B, K): a chain of normal scores through the steps, put into quantiles."""
-        grid = self.quantiles(head, raw, _GRID, ratio)  # (B, K, Q)
+        grid = self.quantiles(head, raw, _GRID, ratio, moves)  # (B, K, Q)
         horizon = len(self.links)
         n_variables = grid.shape[1] // horizon
         score = rng.standard_normal((n_samples, len(raw), horizon, n_variables))
