@@ -316,7 +316,7 @@ def test_scaling_at_once_and_in_each_batch_agree(rng, monkeypatch, step_shape, m
         sequences = Sequences(values, sequences.offsets)
     dataset = SequenceDataset(sequences)
     at_once = BatchIterator(dataset, scaling=scaling)
-    monkeypatch.setattr("sktime_rnn.batching._SCALED_AT_ONCE", 0)
+    monkeypatch.setattr("sktime_rnn.batching._sequences._SCALED_AT_ONCE", 0)
     in_batches = BatchIterator(dataset, scaling=scaling)
     assert np.shares_memory(in_batches.values.numpy(), sequences.values)
     for (a, _), (b, _) in zip(at_once, in_batches, strict=True):
