@@ -65,12 +65,14 @@ def unroll(cell, X, state):
     -------
     outputs : tensor of shape (B, T, H)
         ``state[0]`` after every step.
+    state : tuple of tensors of shape (B, H)
+        State after the last step, padding or not.
     """
     outputs = []
     for x_t in X.unbind(1):
         state = cell(x_t, state)
         outputs.append(state[0])
-    return torch.stack(outputs, dim=1)  # (B, T, H)
+    return torch.stack(outputs, dim=1), state  # (B, T, H)
 
 
 class Dropout(nn.Module):
@@ -139,6 +141,7 @@ class Recurrent(nn.Module):
         super().__init__()
         self.backwards = backwards
         self.hidden_size = hidden_size
+        self.n_states = cell.n_states
         self.forget_gate = cell.forget_gate
         self.fused = cell.kernel is not None
         if self.fused:
@@ -181,7 +184,30 @@ class Recurrent(nn.Module):
             state = self.cell.initial_state(X.shape[0], X)
         else:
             state = tuple(h.expand(X.shape[0], -1) for h in self.initial_state)
-        return unroll(self.cell, X, state)
+        return unroll(self.cell, X, state)[0]
+
+    def go_on(self, X, state):
+        """Run over steps, forwards, from a given state.
+
+        Parameters
+        ----------
+        X : tensor of shape (B, T, F)
+            Inputs.
+        state : tuple of tensors of shape (B, H)
+            State before the first of them.
+
+        Returns
+        -------
+        outputs : tensor of shape (B, T, H)
+            The output after each step.
+        state : tuple of tensors of shape (B, H)
+            State after the last one.
+        """
+        if not self.fused:
+            return unroll(self.cell, X, state)
+        first = tuple(h[None].contiguous() for h in state)
+        outputs, last = self.cell(X, first if len(first) > 1 else first[0])
+        return outputs, tuple(h[0] for h in (last if len(first) > 1 else (last,)))
 
     def read(self, X, index=None):
         """Run over a batch, and leave the outputs in the order in which the steps were read.
@@ -316,6 +342,31 @@ class Stacked(nn.Module):
         index = self._index(X, lengths)
         X = self._below(X, index)
         return torch.cat([direction(X, index) for direction in self.layers[-1]], dim=2)
+
+    def read(self, X, lengths):
+        """Return the outputs at every step, and those of each direction after the whole sequence.
+
+        Parameters
+        ----------
+        X : tensor of shape (B, T, F)
+            Inputs, padded on the right.
+        lengths : int64 tensor of shape (B,)
+            Number of valid steps of each sequence.
+
+        Returns
+        -------
+        outputs : tensor of shape (B, T, D * H)
+            As :meth:`forward` gives them.
+        last : tensor of shape (B, D * H)
+            As :meth:`last` gives it.
+        """
+        outputs = self(X, lengths)
+        rows = torch.arange(len(lengths), device=lengths.device)
+        ends = [
+            direction[rows, torch.zeros_like(lengths) if backwards else lengths - 1]
+            for direction, backwards in zip(outputs.split(self.hidden_size, dim=2), self.directions, strict=True)
+        ]
+        return outputs, torch.cat(ends, dim=1)
 
     def last(self, X, lengths):
         """Return what each direction of the last layer puts out when it has read the whole sequence.

@@ -14,7 +14,7 @@ from skorch import NeuralNet
 from skorch.callbacks import EpochScoring
 from skorch.utils import to_device, to_tensor
 
-from sktime_rnn.batching import BatchIterator, SequenceDataset, WindowDataset, as_dataset, flat_steps
+from sktime_rnn.batching import BatchIterator, PairDataset, SequenceDataset, WindowDataset, as_dataset, flat_steps
 from sktime_rnn.heads import CategoricalHead, MultiLabelHead, MultiOutputHead, PointHead
 
 MIN_UPDATES = 1500
@@ -229,7 +229,7 @@ class RecurrentNet(NeuralNet):
 
     def get_dataset(self, X, y=None):
         """Return the dataset of sequences and targets; a dataset passes unchanged."""
-        return X if isinstance(X, SequenceDataset | WindowDataset) else as_dataset(X, y, self.per_step)
+        return X if isinstance(X, SequenceDataset | PairDataset | WindowDataset) else as_dataset(X, y, self.per_step)
 
     def get_iterator(self, dataset, training=False):
         """Return an iterator over batches: shuffled for training, larger and sorted by length otherwise."""

@@ -184,7 +184,9 @@ def test_unroll_of_a_cell_of_ones_own():
     torch.nn.init.constant_(cell.weight_ih, 2.0)
     X = torch.tensor([[[1.0], [2.0], [3.0]]])
     state = tuple(torch.full((1, 1), value) for value in (10.0, 0.0, 0.0))
-    assert unroll(cell, X, state).flatten().tolist() == [12.0, 16.0, 22.0]
+    outputs, last = unroll(cell, X, state)
+    assert outputs.flatten().tolist() == [12.0, 16.0, 22.0]
+    assert last[0].item() == 22.0
 
 
 @INITIAL_STATES

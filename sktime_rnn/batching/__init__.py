@@ -1,5 +1,6 @@
 """Batches: of sequences, of pairs of sequences, and of windows of time series."""
 
+from sktime_rnn.batching._pairs import PairDataset, PairIterator, Targets
 from sktime_rnn.batching._sequences import (
     BatchIterator,
     SequenceDataset,
@@ -15,7 +16,10 @@ from sktime_rnn.batching._windows import WindowDataset, WindowFeatures, WindowIt
 
 __all__ = [
     "BatchIterator",
+    "PairDataset",
+    "PairIterator",
     "SequenceDataset",
+    "Targets",
     "WindowDataset",
     "WindowFeatures",
     "WindowIterator",

@@ -257,7 +257,7 @@ class BatchIterator:
         self.max_batch_steps = max_batch_steps
         self.rng = rng
         self.scaling = scaling
-        self.lengths = dataset.X.lengths
+        self.lengths = self.cost = dataset.X.lengths
         self.starts = dataset.X.offsets[:-1]
         self.values = as_tensor(dataset.X.values)
         if scaling is not None and dataset.X.values.nbytes <= _SCALED_AT_ONCE:
@@ -268,17 +268,21 @@ class BatchIterator:
     def plan(self):
         """Return the indices of the sequences of every batch, a list of int arrays."""
         if self.rng is None:
-            return self._cut(np.argsort(self.lengths, kind="stable"))
+            return self._cut(self._sorted(np.arange(len(self.lengths))))
         order = self.rng.permutation(len(self.lengths))
         pool = _BATCHES_PER_POOL * self.batch_size
         batches = []
         for start in range(0, len(order), pool):
             part = order[start : start + pool]
-            batches += self._cut(part[np.argsort(self.lengths[part], kind="stable")])
+            batches += self._cut(self._sorted(part))
         return [batches[i] for i in self.rng.permutation(len(batches))]
 
+    def _sorted(self, part):
+        return part[np.argsort(self.lengths[part], kind="stable")]
+
     def _cut(self, order):
-        bounds = cut_by_length(self.lengths[order], self.batch_size, self.max_batch_steps)
+        most = np.maximum.accumulate(self.cost[order])
+        bounds = cut_by_length(most, self.batch_size, self.max_batch_steps)
         return [order[start:stop] for start, stop in zip(bounds[:-1], bounds[1:], strict=True)]
 
     def cut(self, indices):

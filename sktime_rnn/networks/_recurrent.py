@@ -115,7 +115,51 @@ def pool_max(H, mask):
     return H.masked_fill(~mask[:, :, None], -torch.inf).amax(1)
 
 
-class RecurrentNetwork(nn.Module):
+class StepReader(nn.Module):
+    """What turns the steps of a batch into vectors: an embedding, or noise and a step network.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        Shape of a step, ``(F,)`` for a vector; ignored for tokens.
+    input_noise : float
+        In training, standard deviation of the noise added to values, or share of the tokens read as unknown.
+    step_network : torch.nn.Module or None
+        See :class:`StepNetwork`; its weights stay as they are.
+    token_counts : sequence of int or None
+        For codes in place of values: see :class:`TokenEmbedding`.
+    embedding_dim : int or None
+        Length of a token's vector.
+
+    Attributes
+    ----------
+    vector_size : int
+        Length of a step's vector.
+    """
+
+    def __init__(self, input_shape, input_noise=0.0, step_network=None, token_counts=None, embedding_dim=None):
+        super().__init__()
+        self.embedding = None if token_counts is None else TokenEmbedding(token_counts, embedding_dim, input_noise)
+        self.noise = GaussianNoise(input_noise)
+        self.step_network = None if step_network is None else StepNetwork(step_network)
+        if token_counts is not None:
+            self.vector_size = embedding_dim
+        elif step_network is not None:
+            self.vector_size = _output_width(step_network, input_shape)
+        else:
+            self.vector_size = math.prod(input_shape)
+
+    def vectors(self, X, lengths):
+        """Return the vectors of steps, (B, T, *input_shape) or codes (B, T) -> (B, T, vector_size)."""
+        if self.embedding is not None:
+            return self.embedding(X)
+        X = self.noise(X)
+        if self.step_network is not None:
+            return self.step_network(X, lengths)
+        return X.flatten(2)
+
+
+class RecurrentNetwork(StepReader):
     """Recurrent layers, what they read made into vectors before, a head after.
 
     Parameters
@@ -166,19 +210,10 @@ class RecurrentNetwork(nn.Module):
         token_counts=None,
         embedding_dim=None,
     ):
-        super().__init__()
-        self.embedding = None if token_counts is None else TokenEmbedding(token_counts, embedding_dim, input_noise)
-        self.noise = GaussianNoise(input_noise)
-        self.step_network = None if step_network is None else StepNetwork(step_network)
-        if token_counts is not None:
-            input_size = embedding_dim
-        elif step_network is not None:
-            input_size = _output_width(step_network, input_shape)
-        else:
-            input_size = math.prod(input_shape)
+        super().__init__(input_shape, input_noise, step_network, token_counts, embedding_dim)
         self.recurrent = Stacked(
             cell,
-            input_size,
+            self.vector_size,
             hidden_size,
             num_layers=num_layers,
             bidirectional=bidirectional,
@@ -206,14 +241,6 @@ class RecurrentNetwork(nn.Module):
             if part is not None:
                 part.reset_parameters(generator)
 
-    def _vectors(self, X, lengths):
-        if self.embedding is not None:
-            return self.embedding(X)
-        X = self.noise(X)
-        if self.step_network is not None:
-            return self.step_network(X, lengths)
-        return X.flatten(2)
-
     def _pool(self, H, lengths):
         mask = valid_steps(lengths, H.shape[1])
         if self.pooling == "attention":
@@ -235,7 +262,7 @@ class RecurrentNetwork(nn.Module):
         features : tensor of shape (B, D) or (B, T, D)
             One vector a sequence, or one a step.
         """
-        X = self._vectors(X, lengths)
+        X = self.vectors(X, lengths)
         if self.per_step:
             return self.recurrent(X, lengths)
         if self.pooling == "last":

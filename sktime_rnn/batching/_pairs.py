@@ -1,0 +1,181 @@
+"""Batches of pairs of sequences, of similar length on both sides.
+
+Shapes: B pairs in a batch, T steps of its longest input, S rows of its longest output, N rows in all.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from skorch.dataset import Dataset
+
+from sktime_rnn.batching._sequences import BatchIterator, SequenceDataset, as_tensor, flat_steps
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Outputs, and what the decoder reads before each of their steps.
+
+    Attributes
+    ----------
+    sequences : Sequences
+        Codes (N,), or values (N, K): a row for each step and, where outputs end by themselves, one for the end: its
+        code, or NaN.
+    begin : int or None
+        The code before the first step; None for values, where NaN stand there.
+    end : {"stop", "predict"} or None
+        What the last column of targets tells of the end of values: 1 at the end, or the logarithm of the number of
+        rows. None for no such column.
+    aligned : bool
+        Whether a whole output is one target, as in CTC.
+    """
+
+    sequences: object
+    begin: int | None = None
+    end: str | None = None
+    aligned: bool = False
+
+    def take(self, indices):
+        """Return those of some pairs."""
+        return Targets(self.sequences[indices], self.begin, self.end, self.aligned)
+
+    def rows(self):
+        """Return the targets of all rows, (N,) or (N, K) or, with ends, (N, K + 1)."""
+        values = self.sequences.values
+        if self.end is None:
+            return values
+        lengths = self.sequences.lengths
+        column = np.zeros(len(values)) if self.end == "stop" else np.repeat(np.log(lengths), lengths)
+        if self.end == "stop":
+            column[self.sequences.offsets[1:] - 1] = 1.0
+        return np.column_stack([values, column])
+
+
+class PairDataset(Dataset):
+    """Pairs of sequences, as skorch wants them.
+
+    Parameters
+    ----------
+    X : Sequences
+        Inputs: values or codes.
+    targets : Targets
+        Outputs.
+    weight : ndarray of shape (n_samples,), default=None
+        Weight of each pair.
+    groups : ndarray of shape (n_samples,), default=None
+        Pairs that belong together.
+    """
+
+    per_step = False
+
+    def __init__(self, X, targets, weight=None, groups=None):
+        super().__init__(X, None, length=len(X))
+        self.targets = targets
+        self.weight = weight
+        self.groups = groups
+
+    def take(self, indices):
+        """Return the dataset of some of the pairs.
+
+        Parameters
+        ----------
+        indices : int ndarray of shape (n,)
+            Which pairs, in the order wanted.
+
+        Returns
+        -------
+        dataset : PairDataset
+            Theirs alone.
+        """
+        weight, groups = (None if array is None else array[indices] for array in (self.weight, self.groups))
+        return PairDataset(self.X[indices], self.targets.take(indices), weight, groups)
+
+    def weighed(self):
+        """Return the dataset without pairs of weight 0, its weights divided by their mean."""
+        if self.weight is None:
+            return self
+        kept = np.flatnonzero(self.weight)
+        if len(kept) == 0:
+            raise ValueError("weights must leave a sequence with a weight above 0, got only zeros. Raise one of them.")
+        dataset = self.take(kept) if len(kept) < len(self) else self
+        scaled = dataset.weight / np.max(dataset.weight)
+        return PairDataset(dataset.X, dataset.targets, scaled / scaled.mean(), dataset.groups)
+
+
+class PairIterator(BatchIterator):
+    """Iterate over padded batches of pairs.
+
+    Pairs of one pool are sorted by the length of their inputs, and by that of their outputs where those are equal; the
+    steps of a batch are counted on both sides.
+
+    Parameters
+    ----------
+    dataset : PairDataset
+        What to iterate over.
+    batch_size, max_batch_steps, rng, scaling
+        As in :class:`BatchIterator`.
+
+    Yields
+    ------
+    inputs : dict
+        ``X`` and ``lengths`` as in :class:`BatchIterator`, ``shapes`` (B, 2) of grids, and ``y``, what the decoder
+        reads: codes (B, S) or values (B, S, K), which begin with ``begin`` or NaN. ``rows`` are the places of the
+        valid rows in (B * S,). Aligned outputs have ``y`` (B, S) and ``y_lengths`` (B,) instead.
+    y : tensor
+        Targets of the valid rows; the lengths of aligned outputs.
+    """
+
+    def __init__(self, dataset, batch_size=64, max_batch_steps=None, rng=None, scaling=None):
+        super().__init__(
+            SequenceDataset(dataset.X, weight=dataset.weight), batch_size, max_batch_steps, rng=rng, scaling=scaling
+        )
+        self.targets = dataset.targets
+        self.outputs = self.targets.sequences
+        self.output_lengths = self.outputs.lengths
+        self.output_values = as_tensor(self.outputs.values)
+        self.output_rows = as_tensor(np.ascontiguousarray(self.targets.rows()))
+        self.cost = self.lengths + self.output_lengths
+
+    def _sorted(self, part):
+        return part[np.lexsort((self.output_lengths[part], self.lengths[part]))]
+
+    def cut(self, indices):
+        """Return the batch of some pairs.
+
+        Parameters
+        ----------
+        indices : int ndarray of shape (B,)
+            Which pairs.
+
+        Returns
+        -------
+        batch : tuple of dict and tensor
+            What iteration yields.
+        """
+        inputs, _ = super().cut(indices)
+        inputs.pop("weight", None)
+        if self.dataset.X.shapes is not None:
+            inputs["shapes"] = torch.from_numpy(self.dataset.X.shapes[indices])
+        lengths = self.output_lengths[indices]
+        if self.targets.aligned:
+            inputs["y"] = self._padded(indices, lengths, 0)
+            inputs["y_lengths"] = torch.from_numpy(lengths)
+            if self.weight is not None:
+                inputs["weight"] = self.weight[torch.from_numpy(indices)]
+            return inputs, torch.from_numpy(lengths)
+        inputs["y"] = self._padded(indices, lengths, 1)
+        inputs["rows"] = torch.from_numpy(np.flatnonzero(np.arange(lengths.max()) < lengths[:, None]))
+        if self.weight is not None:
+            inputs["weight"] = self.weight[torch.from_numpy(np.repeat(indices, lengths))]
+        places = torch.from_numpy(flat_steps(self.outputs.offsets, indices))
+        return inputs, self.output_rows.index_select(0, places)
+
+    def _padded(self, indices, lengths, shift):
+        """Return outputs (B, S, ...), moved to later steps; what comes before them is ``begin``, or NaN."""
+        t = np.arange(lengths.max()) - shift
+        places = self.outputs.offsets[indices, None] + np.clip(t, 0, np.maximum(lengths - 1, 0)[:, None])
+        places = np.minimum(places, len(self.output_values) - 1)  # an empty output may stand last
+        y = self.output_values.index_select(0, torch.from_numpy(places.ravel())).unflatten(0, places.shape)
+        if shift and y.shape[1]:
+            y[:, 0] = torch.nan if self.targets.begin is None else self.targets.begin
+        return y

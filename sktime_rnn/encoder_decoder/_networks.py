@@ -1,0 +1,226 @@
+"""Networks of pairs of sequences: encoder with decoder, and encoder with a symbol for every step (CTC).
+
+Shapes: B sequences in a batch, T_in steps of the longest input, T_out of the longest output, V symbols, K values a
+step, H hidden units, W hypotheses a sequence.
+"""
+
+import torch
+from torch import nn
+
+from sktime_rnn.layers import Dropout
+
+
+class EncoderDecoder(nn.Module):
+    """Encoder, decoder and head.
+
+    In training the decoder reads the true outputs (teacher forcing, Williams and Zipser 1989), or with
+    ``teacher_forcing`` below 1 at some steps its own: symbols drawn from what it predicts, or the values that it
+    predicts (scheduled sampling, Bengio et al. 2015).
+
+    Parameters
+    ----------
+    encoder : Encoder
+        Reads inputs.
+    decoder : Decoder
+        Writes outputs.
+    head : Head
+        What comes out at every step.
+    dropout : float
+        Share of the readouts set to zero in training.
+
+    Attributes
+    ----------
+    teacher_forcing : float
+        Probability that a step of the decoder reads the true output before it.
+    """
+
+    def __init__(self, encoder, decoder, head, dropout=0.0):
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.dropout = Dropout(dropout)
+        self.head = head.connect(decoder.hidden_size)
+        self.teacher_forcing = 1.0
+        self.generator = None
+
+    def reset_parameters(self, generator=None):
+        """Draw new weights for every part but ``step_network``.
+
+        Parameters
+        ----------
+        generator : torch.Generator, default=None
+            Source of the random numbers.
+        """
+        for part in (self.encoder, self.decoder, self.head):
+            part.reset_parameters(generator)
+
+    def read(self, X, lengths, shapes=None):
+        """Return the memory that the decoder looks at; see :class:`Encoder`."""
+        return self.decoder.prepare(self.encoder(X, lengths, shapes))
+
+    def scaled(self, y):
+        """Return outputs as the decoder reads them: codes as they are; values standardised, 0 for NaN."""
+        if not y.is_floating_point():
+            return y
+        scaled = ((y - self.head.loc) / self.head.scale).nan_to_num(0.0)
+        return scaled.to(self.head.linear.weight.dtype)
+
+    def forward(self, X, lengths, y, shapes=None):
+        """Return the raw output of every step.
+
+        Parameters
+        ----------
+        X : tensor of shape (B, T_in, *input_shape), or of codes (B, T_in)
+            Inputs, padded on the right.
+        lengths : int64 tensor of shape (B,)
+            Number of valid steps of each.
+        y : tensor of codes (B, T_out), or of values (B, T_out, K)
+            The true output before each step: at first the code of the beginning, or NaN.
+        shapes : int64 tensor of shape (B, 2), default=None
+            Height and width, where samples are grids.
+
+        Returns
+        -------
+        raw : tensor of shape (B, T_out, raw_size)
+            What the head turns into a loss or a prediction.
+        """
+        memory = self.read(X, lengths, shapes)
+        y, state = self.scaled(y), self.decoder.start(memory)
+        if self.training and self.teacher_forcing < 1 and self.feeds_back:
+            return self._mixed(y, state, memory)
+        return self.head(self.dropout(self.decoder(y, state, memory)[0]))
+
+    @property
+    def feeds_back(self):
+        """Whether the decoder reads outputs."""
+        return self.decoder.embedding is not None or self.decoder.n_values > 0
+
+    def _mixed(self, y, state, memory):
+        forced = torch.empty(y.shape[:2], device=y.device).bernoulli_(self.teacher_forcing, generator=self.generator)
+        raws, before = [], y[:, 0]
+        for t in range(y.shape[1]):
+            if t > 0:
+                true = forced[:, t].bool().view(-1, *[1] * (y.ndim - 2))
+                before = torch.where(true, y[:, t], self._drawn(raws[-1]))
+            readout, state, _ = self.decoder(before[:, None], state, memory)
+            raws.append(self.head(self.dropout(readout[:, 0])))
+        return torch.stack(raws, dim=1)
+
+    def _drawn(self, raw):
+        if self.decoder.embedding is None:
+            return raw[:, : self.decoder.n_values]
+        return raw.softmax(-1).multinomial(1, generator=self.generator)[:, 0]
+
+    def attention_weights(self, X, lengths, y, shapes=None):
+        """Return the weights of the input steps at every step, (B, T_out, T_in); arguments as in :meth:`forward`."""
+        memory = self.read(X, lengths, shapes)
+        return self.decoder(self.scaled(y), self.decoder.start(memory), memory)[2]
+
+
+class Hypotheses:
+    """W outputs of every input on their way, a step at a time: what the searches of ``decoding`` call.
+
+    Parameters
+    ----------
+    network : EncoderDecoder
+        Of symbols.
+    memory : Memory
+        Of B inputs.
+    width : int
+        Number W of hypotheses an input.
+
+    Attributes
+    ----------
+    begin : int
+        The code before the first step.
+    """
+
+    def __init__(self, network, memory, width):
+        self.network = network
+        self.memory = memory
+        self.width = width
+        self.state = network.decoder.start(memory, width)
+        self.begin = network.head.n_outputs
+
+    def step(self, codes):
+        """Take a step, and return the log-probability of each symbol.
+
+        Parameters
+        ----------
+        codes : int64 tensor of shape (B, W)
+            The symbols before it.
+
+        Returns
+        -------
+        log_proba : tensor of shape (B, W, V)
+            Of the symbols at this step.
+        """
+        readout, self.state, _ = self.network.decoder(codes.reshape(-1, 1), self.state, self.memory, self.width)
+        return self.network.head(readout[:, 0]).log_softmax(-1).unflatten(0, (-1, self.width))
+
+    def keep(self, samples):
+        """Go on with some of the inputs alone, an int64 tensor of shape (n,)."""
+        self.memory = self.memory.take(samples)
+        first = samples[:, None] * self.width
+        self.state = self.state.take((first + torch.arange(self.width, device=samples.device)).view(-1))
+
+    def branch(self, parents):
+        """Go on from some of each input's hypotheses, an int64 tensor of shape (B, W)."""
+        first = torch.arange(len(parents), device=parents.device)[:, None] * self.width
+        self.state = self.state.take((first + parents).view(-1))
+
+
+class Transcriber(nn.Module):
+    """Encoder with a symbol or a blank for every step: connectionist temporal classification (Graves et al. 2006).
+
+    Parameters
+    ----------
+    encoder : Encoder
+        Reads inputs.
+    head : AlignmentHead
+        Symbols and the blank.
+    dropout : float
+        Share of the features set to zero in training.
+    """
+
+    def __init__(self, encoder, head, dropout=0.0):
+        super().__init__()
+        self.encoder = encoder
+        self.dropout = Dropout(dropout)
+        self.head = head.connect(encoder.step_size)
+
+    def reset_parameters(self, generator=None):
+        """Draw new weights for every part but ``step_network``.
+
+        Parameters
+        ----------
+        generator : torch.Generator, default=None
+            Source of the random numbers.
+        """
+        self.encoder.reset_parameters(generator)
+        self.head.reset_parameters(generator)
+
+    def raw(self, X, lengths):
+        """Return the raw output of every input step, (B, T_in, V)."""
+        return self.head(self.dropout(self.encoder(X, lengths).steps))
+
+    def forward(self, X, lengths, y, y_lengths):
+        """Return minus the log-probability of every transcript.
+
+        Parameters
+        ----------
+        X : tensor of shape (B, T_in, *input_shape), or of codes (B, T_in)
+            Inputs, padded on the right.
+        lengths : int64 tensor of shape (B,)
+            Number of valid steps of each.
+        y : int64 tensor of shape (B, T_out)
+            Transcripts, padded on the right.
+        y_lengths : int64 tensor of shape (B,)
+            Their lengths.
+
+        Returns
+        -------
+        loss : tensor of shape (B, 1)
+            One value a transcript.
+        """
+        return self.head.negative_log_likelihood(self.raw(X, lengths), lengths, y, y_lengths)[:, None]
