@@ -8,6 +8,7 @@ from sktime_rnn.model_selection import ExpandingWindowSplitter, SlidingWindowSpl
 from sktime_rnn.panel import from_long
 from sktime_rnn.preprocessing import TimeDistributed
 from sktime_rnn.regressor import RNNRegressor
+from sktime_rnn.seq2seq import Seq2SeqTransformer
 from sktime_rnn.sequences import Sequences, check_sequences
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "RNNClassifier",
     "RNNForecaster",
     "RNNRegressor",
+    "Seq2SeqTransformer",
     "Sequences",
     "SlidingWindowSplitter",
     "TimeDistributed",

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from abc import ABC, abstractmethod
 
 import torch
 from sklearn.exceptions import ConvergenceWarning
@@ -68,7 +69,26 @@ class GradientClipping(Callback):
                 gradient.mul_(factor)
 
 
-class Schedule(Callback):
+class ByProgress(Callback, ABC):
+    """Do something before every update that depends on the share of training that is done."""
+
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        """Note how many sequences training will see."""
+        self.seen_ = 0
+        self.total_ = net.max_epochs * len(net.get_dataset(X, y))
+
+    def on_batch_begin(self, net, batch=None, training=False, **kwargs):
+        """Act on the network or its optimiser."""
+        if training:
+            self.act(net, min(self.seen_ / self.total_, 1.0))
+            self.seen_ += len(batch[0]["lengths"])
+
+    @abstractmethod
+    def act(self, net, progress):
+        """Do it, at a progress in [0, 1)."""
+
+
+class Schedule(ByProgress):
     """Set the learning rate before every update by the share of training that is done.
 
     The rate is recorded as ``event_lr`` in the history, as skorch's own LRScheduler does.
@@ -84,19 +104,15 @@ class Schedule(Callback):
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         """Note the initial rates and how many sequences training will see."""
+        super().on_train_begin(net, X, y)
         self.initial_ = [group["lr"] for group in net.optimizer_.param_groups]
-        self.seen_ = 0
-        self.total_ = net.max_epochs * len(net.get_dataset(X, y))
 
-    def on_batch_begin(self, net, batch=None, training=False, **kwargs):
+    def act(self, net, progress):
         """Set the rate."""
-        if not training:
-            return
-        factor = self.factor(min(self.seen_ / self.total_, 1.0))
+        factor = self.factor(progress)
         for group, lr in zip(net.optimizer_.param_groups, self.initial_, strict=True):
             group["lr"] = lr * factor
         net.history.record_batch("event_lr", net.optimizer_.param_groups[0]["lr"])
-        self.seen_ += len(batch[0]["lengths"])
 
     def on_epoch_end(self, net, **kwargs):
         """Record the last rate of the epoch."""
@@ -106,6 +122,39 @@ class Schedule(Callback):
         """Set the initial rates again, for training that goes on."""
         for group, lr in zip(net.optimizer_.param_groups, self.initial_, strict=True):
             group["lr"] = lr
+
+
+# How much of the way from 1 to the final ratio is still to go, by progress (Bengio et al. 2015).
+FORCING_SCHEDULES = {
+    "constant": lambda progress: 0.0,
+    "linear": lambda progress: 1 - progress,
+    "exponential": lambda progress: math.exp(-5 * progress),
+    "sigmoid": lambda progress: 1 / (1 + math.exp(10 * (progress - 0.5))),
+}
+
+
+class TeacherForcing(ByProgress):
+    """Set how often a decoder reads the true output in training, not its own; recorded as ``teacher_forcing``.
+
+    Parameters
+    ----------
+    ratio : float
+        The probability that is reached in the end.
+    schedule : {"constant", "linear", "exponential", "sigmoid"}
+        How it falls from 1; "constant" begins with ``ratio``.
+    """
+
+    def __init__(self, ratio, schedule="constant"):
+        self.ratio = ratio
+        self.schedule = schedule
+
+    def act(self, net, progress):
+        """Set the probability."""
+        net.module_.teacher_forcing = self.ratio + (1 - self.ratio) * FORCING_SCHEDULES[self.schedule](progress)
+
+    def on_epoch_end(self, net, **kwargs):
+        """Record the last probability of the epoch."""
+        net.history.record("teacher_forcing", net.module_.teacher_forcing)
 
 
 def schedules_itself(callbacks):

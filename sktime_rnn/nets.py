@@ -268,7 +268,8 @@ class RecurrentNet(NeuralNet):
             self.notify("on_batch_end", batch=batch, training=training, **step)
         self.history.record(f"{prefix}_batch_count", batch_count)
 
-    def _autocast(self):
+    def autocast(self):
+        """Return the context in which layers compute in bfloat16, where ``precision`` asks for it."""
         if self.precision != "bfloat16":
             return contextlib.nullcontext()
         return torch.autocast(torch.device(self.device).type, dtype=torch.bfloat16)
@@ -279,7 +280,7 @@ class RecurrentNet(NeuralNet):
         rows = x.pop("rows", None)
         if x["X"].dtype == torch.float64 and self.precision != "float64":  # what no scaling has cast
             x["X"] = x["X"].to(next((p.dtype for p in self.module_.parameters()), None))
-        with self._autocast():
+        with self.autocast():
             raw = self.module_(**x, **fit_params)
         if raw.dtype == torch.bfloat16:
             raw = raw.float()

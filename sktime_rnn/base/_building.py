@@ -69,10 +69,11 @@ def changed_names(old, new):
     names : list of str
         In the order of the old spec.
     """
-    old, new = ({**spec, **spec["head"], **spec["recurrent"]} for spec in (old, new))
-    left_out = {"head", "recurrent", "token_counts", "input_shape"}
+    parts = ("head", "recurrent", "decoder")
+    old, new = (spec | {k: v for part in parts for k, v in spec.get(part, {}).items()} for spec in (old, new))
+    left_out = {*parts, "token_counts", "input_shape", "grid_shape"}
     return [
-        {"scaling": "missing"}.get(name, name)
+        {"scaling": "missing", "n_values": "feedback"}.get(name, name)
         for name, value in old.items()
         if name not in left_out and value is not new[name] and value != new[name]
     ]

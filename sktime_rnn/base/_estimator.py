@@ -5,10 +5,10 @@ from abc import abstractmethod
 import numpy as np
 import torch
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from sktime_rnn.base._building import build_module
-from sktime_rnn.base._reading import read_groups
+from sktime_rnn.base._reading import check_weight, read_groups
 from sktime_rnn.base._sequences import BaseSequenceRNN
 from sktime_rnn.batching import SequenceDataset, with_mean_weight_one
 from sktime_rnn.nets import torch_threads
@@ -68,6 +68,7 @@ class BaseRNN(BaseSequenceRNN):
 
     def _check_combinations(self, dataset):
         self._check_reading(dataset.X.is_tokens)
+        self._refuse_of_other_kind(dataset.X.is_tokens)
         if dataset.per_step:
             self._refuse_changed(("pooling",), "y holds a target for every step", "Pass one target a sequence")
         if self.network is not None:
@@ -96,7 +97,7 @@ class BaseRNN(BaseSequenceRNN):
         y, per_step = self._read_y(y, X, sequences.lengths, reset, classes)
         weight = None
         if sample_weight is not None:
-            weight = _check_sample_weight(sample_weight, np.empty((len(sequences), 1)), ensure_non_negative=True)
+            weight = check_weight(sample_weight, len(sequences))
         rows = self._row_weights(weight, y, sequences.lengths, per_step)
         if not reset:
             self._check_per_step(per_step)

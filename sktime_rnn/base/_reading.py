@@ -4,7 +4,7 @@ from numbers import Real
 
 import numpy as np
 import pandas as pd
-from sklearn.utils.validation import _check_y
+from sklearn.utils.validation import _check_sample_weight, _check_y
 
 from sktime_rnn.sequences import are_rows, check_step_targets, is_nested
 
@@ -133,6 +133,11 @@ def read_targets(y, X, lengths, per_step, numeric, owner):
             )
         return check_step_targets(y, lengths).values, True
     return y, False
+
+
+def check_weight(sample_weight, n_samples):
+    """Return the weights of samples as an array of shape (n_samples,); negative and missing ones are refused."""
+    return _check_sample_weight(sample_weight, np.empty((n_samples, 1)), ensure_non_negative=True)
 
 
 def read_groups(groups, n_samples, early_stopping):

@@ -24,7 +24,7 @@ from sktime_rnn.sequences import check_sequences, counts_columns
 from sktime_rnn.sequences._samples import is_tensor, tensor_values
 from sktime_rnn.state import net_state, restore_net
 
-_OF_TOKENS = ("embedding_dim", "embeddings", "max_tokens", "min_frequency")
+OF_TOKENS = ("embedding_dim", "embeddings", "max_tokens", "min_frequency")
 
 
 class BaseSequenceRNN(NetTrainer, BaseEstimator, ABC):
@@ -174,8 +174,11 @@ class BaseSequenceRNN(NetTrainer, BaseEstimator, ABC):
                 "input_noise is the share of tokens read as unknown and must be below 1, got "
                 f"{self.input_noise}. Lower it."
             )
+
+    def _refuse_of_other_kind(self, is_tokens):
+        """Refuse parameters that are for values where X holds tokens, and the other way round."""
         if not is_tokens:
-            self._refuse_changed(_OF_TOKENS, "X holds values", "Pass text or tokens as X")
+            self._refuse_changed(OF_TOKENS, "X holds values", "Pass text or tokens as X")
         else:
             self._refuse_changed(("missing", "standardize"), "X holds tokens", "Pass values as X")
 
@@ -204,8 +207,8 @@ class BaseSequenceRNN(NetTrainer, BaseEstimator, ABC):
             spec["input_shape"] = (*axes, 2 * n_channels)
         return spec, scaling
 
-    def _embedding_size(self, n_tokens):
-        if self.embeddings is not None:
+    def _embedding_size(self, n_tokens, given=True):
+        if given and self.embeddings is not None:
             return len(next(iter(self.embeddings.values())))
         if self.embedding_dim != "auto":
             return self.embedding_dim

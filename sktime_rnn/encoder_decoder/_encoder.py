@@ -126,7 +126,7 @@ class Encoder(StepReader):
         As in :class:`~sktime_rnn.networks.StepReader`; for grids, see :class:`GridNetwork`.
     grid_shape : tuple of int
         Height and width of one of the grids.
-    hidden_size, num_layers, bidirectional, bias, initial_state, dropout
+    hidden_size, num_layers, bidirectional, go_backwards, bias, initial_state, dropout
         As in :class:`~sktime_rnn.layers.Stacked`.
     n_components : int or None
         Size of C.
@@ -146,6 +146,7 @@ class Encoder(StepReader):
         kind="sequence",
         num_layers=1,
         bidirectional=False,
+        go_backwards=False,
         bias=True,
         initial_state="zeros",
         dropout=0.0,
@@ -170,6 +171,7 @@ class Encoder(StepReader):
                 hidden_size,
                 num_layers=num_layers,
                 bidirectional=bidirectional,
+                go_backwards=go_backwards,
                 bias=bias,
                 initial_state=initial_state,
                 dropout=dropout,

@@ -4,10 +4,17 @@ Shapes: B sequences in a batch, T_in steps of the longest input, T_out of the lo
 step, H hidden units, W hypotheses a sequence.
 """
 
+import math
+
 import torch
 from torch import nn
+from torch.nn.utils import skip_init
 
+from sktime_rnn.encoder_decoder._encoder import draw_linear_
 from sktime_rnn.layers import Dropout
+
+_WRITTEN_AT_ONCE = 64
+_HALF = math.log(0.5)
 
 
 class EncoderDecoder(nn.Module):
@@ -40,6 +47,9 @@ class EncoderDecoder(nn.Module):
         self.decoder = decoder
         self.dropout = Dropout(dropout)
         self.head = head.connect(decoder.hidden_size)
+        self.length = None
+        if getattr(head, "length", None) == "predict":
+            self.length = skip_init(nn.Linear, encoder.context_size, 1)
         self.teacher_forcing = 1.0
         self.generator = None
 
@@ -53,6 +63,8 @@ class EncoderDecoder(nn.Module):
         """
         for part in (self.encoder, self.decoder, self.head):
             part.reset_parameters(generator)
+        if self.length is not None:
+            draw_linear_(self.length, generator)
 
     def read(self, X, lengths, shapes=None):
         """Return the memory that the decoder looks at; see :class:`Encoder`."""
@@ -87,8 +99,13 @@ class EncoderDecoder(nn.Module):
         memory = self.read(X, lengths, shapes)
         y, state = self.scaled(y), self.decoder.start(memory)
         if self.training and self.teacher_forcing < 1 and self.feeds_back:
-            return self._mixed(y, state, memory)
-        return self.head(self.dropout(self.decoder(y, state, memory)[0]))
+            raw = self._mixed(y, state, memory)
+        else:
+            raw = self.head(self.dropout(self.decoder(y, state, memory)[0]))
+        if self.length is None:
+            return raw
+        log_length = self.length(memory.context)[:, None].expand(-1, raw.shape[1], -1)
+        return torch.cat([raw, log_length.to(raw.dtype)], dim=2)
 
     @property
     def feeds_back(self):
@@ -111,10 +128,68 @@ class EncoderDecoder(nn.Module):
             return raw[:, : self.decoder.n_values]
         return raw.softmax(-1).multinomial(1, generator=self.generator)[:, 0]
 
+    def write(self, memory, shortest, longest, lengths=None):
+        """Write values, each step reading what was written before it.
+
+        Parameters
+        ----------
+        memory : Memory
+            Of B inputs.
+        shortest, longest : int64 tensors of shape (B,)
+            Fewest and most steps of each output.
+        lengths : int64 tensor of shape (B,), default=None
+            Number of steps; without it they are predicted, or writing stops when an end has become as probable as not.
+
+        Returns
+        -------
+        raw : tensor of shape (B, T, K)
+            Raw values, padded on the right with 0.
+        lengths : int64 tensor of shape (B,)
+            Number of steps.
+        """
+        if lengths is None and self.length is not None:
+            lengths = (self.length(memory.context)[:, 0].double().exp().round().long() - 1).clamp(min=0)
+            lengths = torch.minimum(torch.maximum(lengths, shortest), longest)
+        bound = longest if lengths is None else lengths
+        width, K = int(bound.max()), self.head.n_outputs
+        out = torch.zeros(len(bound), width, K, dtype=torch.float64, device=bound.device)
+        found, going_on = bound.clone(), torch.zeros(len(bound), dtype=torch.float64, device=bound.device)
+        samples = torch.nonzero(bound > 0)[:, 0]
+        memory = memory.take(samples)
+        state = self.decoder.start(memory)
+        before = memory.context.new_zeros(len(samples), 1, K)
+        n_steps = 0
+        while len(samples) and n_steps < width:
+            n_now = min(1 if self.feeds_back else _WRITTEN_AT_ONCE, width - n_steps)
+            readouts, state, _ = self.decoder(before.expand(-1, n_now, -1), state, memory)
+            raw = self.head(readouts)
+            out[samples, n_steps : n_steps + n_now] = raw[..., :K].double()
+            if lengths is None:  # survival: the log-probability that the sequence is longer than t
+                survival = going_on[samples, None] + nn.functional.logsigmoid(-raw[..., -1].double()).cumsum(1)
+                ended = survival <= _HALF
+                at = torch.where(ended.any(1), n_steps + ended.long().argmax(1), bound[samples])
+                found[samples] = torch.minimum(found[samples], torch.maximum(at, shortest[samples]))
+                going_on[samples] = survival[:, -1]
+            n_steps += n_now
+            before = raw[:, -1:, :K].to(before.dtype)
+            staying = torch.nonzero(found[samples] > n_steps)[:, 0]
+            if len(staying) < len(samples):
+                samples, memory, state, before = (
+                    samples[staying],
+                    memory.take(staying),
+                    state.take(staying),
+                    before[staying],
+                )
+        written = torch.arange(width, device=bound.device) < found[:, None]
+        return out.masked_fill(~written[:, :, None], 0.0), found
+
     def attention_weights(self, X, lengths, y, shapes=None):
-        """Return the weights of the input steps at every step, (B, T_out, T_in); arguments as in :meth:`forward`."""
+        """Return the weights of the input steps at every step, (B, T_out, T_in), and which of those are valid.
+
+        The arguments are those of :meth:`forward`.
+        """
         memory = self.read(X, lengths, shapes)
-        return self.decoder(self.scaled(y), self.decoder.start(memory), memory)[2]
+        return self.decoder(self.scaled(y), self.decoder.start(memory), memory)[2], memory.mask
 
 
 class Hypotheses:

@@ -2,7 +2,7 @@
 
 from sktime_rnn.heads._base import Head, weighted_mean
 from sktime_rnn.heads._labels import CategoricalHead, MultiLabelHead, MultiOutputHead
-from sktime_rnn.heads._sequences import AlignmentHead, EndingHead
+from sktime_rnn.heads._sequences import AlignmentHead, SeriesHead
 from sktime_rnn.heads._values import (
     DISTRIBUTIONS,
     POINT_LOSSES,
@@ -19,7 +19,6 @@ __all__ = [
     "POINT_LOSSES",
     "AlignmentHead",
     "CategoricalHead",
-    "EndingHead",
     "Head",
     "MultiLabelHead",
     "MultiOutputHead",
@@ -27,6 +26,7 @@ __all__ = [
     "NormalHead",
     "PointHead",
     "QuantileHead",
+    "SeriesHead",
     "StudentTHead",
     "student_t_quantile",
     "weighted_mean",

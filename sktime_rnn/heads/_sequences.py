@@ -1,4 +1,4 @@
-"""Heads of sequences that end by themselves, or that are aligned to their input.
+"""Heads of whole sequences: values whose number is found too, and symbols that are aligned to their input.
 
 Shapes: N rows, K values.
 """
@@ -6,19 +6,20 @@ Shapes: N rows, K values.
 from torch.nn import functional as F
 
 from sktime_rnn.heads._base import Head, weighted_mean
-from sktime_rnn.heads._values import POINT_LOSSES, PointHead
+from sktime_rnn.heads._values import PointHead
 
 
-class EndingHead(PointHead):
-    r"""K values a step, and when the sequence ends.
+class SeriesHead(PointHead):
+    r"""K values a step, some of them unknown (NaN), and the length of the sequence where it is not given.
 
-    Every sequence of L steps has L + 1 rows: one for each step, and one more for its end, whose values are NaN. The
-    last raw output z tells of the end. With ``length="stop"``, step t is the end with probability
+    With ``length="stop"`` or ``"predict"``, a sequence of L steps has L + 1 rows: one for each step, and one for its
+    end, whose values are NaN. The last raw output z tells of the length. With "stop", step t is the end with
+    probability
 
     .. math:: p_t = P(L = t \mid L \ge t) = \sigma(z_t)
 
-    and the loss of a row is that of its values plus the cross-entropy of p_t. With ``length="predict"``, z is the
-    logarithm of L + 1, learnt by its squared error.
+    and its cross-entropy is added to the loss of the values. With "predict", z is the logarithm of L + 1, and its
+    squared error is added.
 
     Parameters
     ----------
@@ -26,28 +27,28 @@ class EndingHead(PointHead):
         Number K of values.
     loss : {"squared_error", "absolute_error", "huber"}, default="squared_error"
         Loss of the values.
-    length : {"stop", "predict"}, default="stop"
-        How the end is found.
+    length : {"given", "stop", "predict"}, default="given"
+        Where the length comes from.
     """
 
-    def __init__(self, n_outputs, loss="squared_error", length="stop"):
+    def __init__(self, n_outputs, loss="squared_error", length="given"):
         super().__init__(n_outputs, loss)
         self.length = length
 
     @property
     def raw_size(self):
-        """Width of the raw output."""
-        return self.n_outputs + 1
+        """Width of the raw output that is made step by step."""
+        return self.n_outputs + (self.length == "stop")
 
     def loss(self, raw, y, mask=None, weight=None):
-        """Return the loss of values and ends together.
+        """Return the loss of values and length together.
 
         Parameters
         ----------
-        raw : tensor of shape (N, K + 1)
+        raw : tensor of shape (N, K) or (N, K + 1)
             Raw outputs.
-        y : tensor of shape (N, K + 1)
-            Values, NaN at ends; last 1 at ends and 0 elsewhere, or the logarithm of L + 1.
+        y : tensor of shape (N, K) or (N, K + 1)
+            Values; then, where the length is not given, 1 at ends and 0 elsewhere, or the logarithm of L + 1.
         mask : None
             There for the common interface.
         weight : tensor of shape (N,), default=None
@@ -56,21 +57,21 @@ class EndingHead(PointHead):
         Returns
         -------
         loss : tensor of shape ()
-            The average loss of the values of all steps, plus that of the ends.
+            The average loss of the known values, plus that of the lengths.
         """
-        values, end = y[:, :-1], y[:, -1].to(raw.dtype)
+        values = y[:, : self.n_outputs]
         known = ~values.isnan()
-        target = ((values - self.loc) / self.scale).to(raw.dtype).masked_fill(~known, 0.0)
-        losses = POINT_LOSSES[self.loss_name](raw[:, :-1], target, reduction="none")
-        if self.length == "stop":
-            ends = F.binary_cross_entropy_with_logits(raw[:, -1], end, reduction="none")
-        else:
-            ends = F.mse_loss(raw[:, -1], end, reduction="none")
-        return weighted_mean(losses, known, weight) + weighted_mean(ends, None, weight)
+        losses = self.losses(raw[:, : self.n_outputs], values.masked_fill(~known, 0.0))
+        loss = weighted_mean(losses, known, weight)
+        if self.length == "given":
+            return loss
+        z, target = raw[:, -1], y[:, -1].to(raw.dtype)
+        of_length = F.binary_cross_entropy_with_logits if self.length == "stop" else F.mse_loss
+        return loss + weighted_mean(of_length(z, target, reduction="none"), None, weight)
 
     def predict(self, raw):
-        """Return values in the unit of y, (N, K)."""
-        return super().predict(raw[..., :-1])
+        """Return values in the unit of y, (..., K)."""
+        return super().predict(raw[..., : self.n_outputs])
 
 
 class AlignmentHead(Head):
