@@ -2,7 +2,7 @@
 
 Every loader takes the folder of the data, a `Path` with one folder per set, and returns a `Split`, or a
 `Grouped` where the set is judged by cross-validation over groups. Sequences are `(n_timesteps_i, n_features)`
-arrays, strings, or lists of words. Series to forecast are pandas objects: `(train, test)` for a panel, the whole
+arrays, strings, or lists of words; what becomes of them may be a sequence too. Series to forecast are pandas objects: `(train, test)` for a panel, the whole
 of a single series. Run the file to print how many sequences and steps each loader finds:
 
     python benchmarks/data.py [--data ../shared/data]
@@ -30,6 +30,20 @@ DIRECTIONS = {
     "N": (-1, 0), "NE": (-1, 1), "E": (0, 1), "SE": (1, 1),
     "S": (1, 0), "SW": (1, -1), "W": (0, -1), "NW": (-1, -1),
 }  # fmt: skip
+
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+DIGIT_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+MONTHS = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
+DATE_FORMS = (
+    "{d} {Month} {y}", "{Month} {d}, {y}", "{d}.{m}.{y}", "{weekday}, {d} {Month} {y}", "{d}{th} of {Month} {y}",
+    "{Month} {d}{th}, {y}", "{m:02}/{d:02}/{y}", "{d:02}-{Month:.3}-{y}", "{y}/{m:02}/{d:02}",
+    "{weekday:.3} {Month:.3} {d} {y}", "the {d}{th} of {Month}, {y}",
+)  # fmt: skip
 
 
 class Split(NamedTuple):
@@ -311,6 +325,129 @@ def join_series(series, starts=None):
     return pd.Series(np.concatenate(list(series.values())), index, name="value")
 
 
+# -- pairs of sequences --------------------------------------------------------------------------------------
+
+
+def load_eng_fra(data, source="eng", target="fra"):
+    """Short sentences and their translations; the test has each sentence once, with a list of all its translations."""
+    table = pd.read_csv(data / "eng_fra" / "eng_fra_short.tsv", sep="\t", keep_default_na=False)
+    train, valid = (table[table["split"] == part] for part in ("train", "valid"))
+    references = valid.groupby(source, sort=False)[target].agg(list)
+    return Split(train[source].tolist(), train[target].tolist(), references.index.tolist(), references.tolist())
+
+
+def load_reversed_digits(data=None, n_train=10_000, n_test=1000):
+    """Made strings of 1 to 20 digits (of few digits some are in both parts); the same read from behind."""
+    rng = np.random.default_rng(0)
+    train, test = (draw_strings(rng, "0123456789", rng.integers(1, 21, n)) for n in (n_train, n_test))
+    return Split(train, turned(train), test, turned(test))
+
+
+def load_longer_reversed_digits(data=None, n_test=1000):
+    """Learn as in `load_reversed_digits`; be judged on strings of 21 to 40 digits."""
+    rng = np.random.default_rng(1)
+    test = draw_strings(rng, "0123456789", rng.integers(21, 41, n_test))
+    return load_reversed_digits(data)._replace(X_test=test, y_test=turned(test))
+
+
+def load_copies(data=None, n_train=10_000, n_test=50, longest=20, longest_test=30):
+    """Made strings of 1 to 20 letters, and themselves; the test has `n_test` strings of each length up to 30."""
+    rng = np.random.default_rng(0)
+    train = draw_strings(rng, LETTERS, rng.integers(1, longest + 1, n_train))
+    test = draw_strings(rng, LETTERS, np.repeat(np.arange(1, longest_test + 1), n_test))
+    return Split(train, train, test, test)
+
+
+def draw_strings(rng, alphabet, lengths):
+    """Draw strings of the given lengths, each character by itself."""
+    return ["".join(rng.choice(list(alphabet), n)) for n in lengths]
+
+
+def turned(strings):
+    """Return strings read from behind."""
+    return [string[::-1] for string in strings]
+
+
+def load_dates(data=None, n_train=10_000, n_test=1000):
+    """Made days of 1950 to 2049, each written in one of eleven forms; as 2017-05-03. No day is in both parts."""
+    rng = np.random.default_rng(0)
+    days = pd.date_range("1950-01-01", "2049-12-31")[rng.permutation(36_525)[: n_train + n_test]]
+    forms = rng.integers(len(DATE_FORMS), size=len(days))
+    written = [write_date(day, DATE_FORMS[form]) for day, form in zip(days, forms, strict=True)]
+    iso = days.strftime("%Y-%m-%d").tolist()
+    return Split(written[:n_train], iso[:n_train], written[n_train:], iso[n_train:])
+
+
+def write_date(day, form):
+    """Write a day in one of `DATE_FORMS`."""
+    ordinal = "th" if day.day in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(day.day % 10, "th")
+    parts = {"weekday": WEEKDAYS[day.dayofweek], "Month": MONTHS[day.month - 1]}
+    return form.format(d=day.day, m=day.month, y=day.year, th=ordinal, **parts)
+
+
+def load_char_trajectories(data):
+    """Twenty letters as vectors with a single one; five pen paths of each, of 109 to 205 steps and 3 channels."""
+    with np.load(data / "char_trajectories" / "char_trajectories.npz") as file:
+        letters = np.unique(file["y"])
+        return (file["y"][:, None] == letters).astype(float), cut(file["X"].astype(float), file["lengths"])
+
+
+def load_names_of_languages(data):
+    """The language as one token; names in it."""
+    names = load_names(data)
+    X_train, X_test = ([[language] for language in part] for part in (names.y_train, names.y_test))
+    return Split(X_train, names.X_train, X_test, names.X_test)
+
+
+def load_names_alone(data):
+    """The same token for all; names."""
+    part = load_names_of_languages(data)
+    return part._replace(X_train=[["name"]] * len(part.X_train), X_test=[["name"]] * len(part.X_test))
+
+
+def load_digit_pairs(data=None, n_train=4000, n_test=1000):
+    """Made pictures of two of scikit-learn's digits, (16, 32); a caption such as "three left of seven".
+
+    Every fourth digit, by the order of scikit-learn's images, is in pictures of the test alone.
+    """
+    rng = np.random.default_rng(0)
+    images, labels = load_digits(return_X_y=True)
+    test = np.arange(len(images)) % 4 == 0
+    parts = []
+    for chosen, n in ((~test, n_train), (test, n_test)):
+        drawn = [draw_pair(rng, images[chosen].reshape(-1, 8, 8), labels[chosen]) for _ in range(n)]
+        parts += [np.stack([picture for picture, _ in drawn]), [caption for _, caption in drawn]]
+    return Split(*parts)
+
+
+def draw_pair(rng, images, labels, height=16, width=32):
+    """Place two images anywhere, one not upon the other; return the picture, and the words for it."""
+    side = images.shape[1]
+    while True:
+        places = rng.integers(0, [height - side + 1, width - side + 1], size=(2, 2))  # row and column of each
+        apart = np.abs(places[0] - places[1]) >= side
+        if apart.any():
+            break
+    axis = 1 if apart[1] else 0  # what is both is called left
+    pair = rng.integers(len(images), size=2)
+    picture = np.zeros((height, width))
+    for i, (row, column) in zip(pair, places, strict=True):
+        picture[row : row + side, column : column + side] = images[i]
+    first, second = labels[pair[np.argsort(places[:, axis])]]
+    return picture, f"{DIGIT_NAMES[first]} {('above', 'left of')[axis]} {DIGIT_NAMES[second]}"
+
+
+def load_spoken_strings(data, n_train=5000, n_test=300, longest=7):
+    """One to seven recordings of spoken digits laid end to end, of any speakers; the digits as a string."""
+    rng = np.random.default_rng(0)
+    digits = load_spoken_digits(data)
+    parts = []
+    for X, y, n in ((digits.X_train, digits.y_train, n_train), (digits.X_test, digits.y_test, n_test)):
+        chosen = [rng.integers(len(X), size=k) for k in rng.integers(1, longest + 1, n)]
+        parts += [[np.concatenate([X[i] for i in some]) for some in chosen], ["".join(map(str, y[s])) for s in chosen]]
+    return Split(*parts)
+
+
 LOADERS = {
     "JapaneseVowels": load_japanese_vowels,
     "spoken_digits": load_spoken_digits,
@@ -324,6 +461,16 @@ LOADERS = {
     "moving_digit_next": load_moving_digit_next,
     "Tecator": load_tecator,
     "Covid3Month": load_covid3month,
+}
+PAIRS = {
+    "eng_fra": load_eng_fra,
+    "reversed_digits": load_reversed_digits,
+    "longer_reversed_digits": load_longer_reversed_digits,
+    "copies": load_copies,
+    "dates": load_dates,
+    "names_of_languages": load_names_of_languages,
+    "digit_pairs": load_digit_pairs,
+    "spoken_strings": load_spoken_strings,
 }
 PANELS = {"M4 Weekly": load_m4_weekly, "M3 quarterly": load_m3_quarterly, "AR(2)": load_ar2}
 SINGLE_SERIES = {"ETTh1": load_etth1, "AirPassengers": load_air_passengers}
@@ -340,6 +487,10 @@ def main():
             lengths = [len(sequence) for sequence in getattr(loaded, part)]
             span = f"{min(lengths)}-{max(lengths)} steps each"
             print(f"{name} {part}: {len(lengths)} sequences, {sum(lengths)} steps, {span}")
+    for name, load in PAIRS.items():
+        loaded = load(data)
+        print(f"{name}: {len(loaded.X_train)} pairs, {len(loaded.X_test)} in the test")
+    print(f"char_trajectories: {len(load_char_trajectories(data)[1])} pairs")
     for name, load in PANELS.items():
         for part, y in zip(("train", "test"), load(data), strict=True):
             lengths = y.groupby(level="series").size()

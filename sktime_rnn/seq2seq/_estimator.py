@@ -2,8 +2,6 @@
 
 from numbers import Integral, Real
 
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-
 from sktime_rnn.attention import ATTENTIONS
 from sktime_rnn.base import BaseSequenceRNN, Interval, StrOptions
 from sktime_rnn.callbacks import FORCING_SCHEDULES
@@ -11,7 +9,7 @@ from sktime_rnn.heads import POINT_LOSSES
 from sktime_rnn.seq2seq._methods import Seq2SeqMethods
 
 
-class Seq2SeqTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Seq2SeqMethods):
+class Seq2SeqTransformer(Seq2SeqMethods):
     r"""Recurrent encoder-decoder: sequences become sequences of another kind and length.
 
     The recurrent kind, as a scikit-learn transformer; not the network of attention alone that is called Transformer.

@@ -1,6 +1,7 @@
 """What users call on a Seq2SeqTransformer."""
 
 import numpy as np
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_array, check_is_fitted
 
@@ -11,8 +12,8 @@ from sktime_rnn.seq2seq._writing import Writer
 _SYMBOL_METRICS = ("token_accuracy", "exact_match", "neg_label_error_rate")
 
 
-class Seq2SeqMethods(Writer):
-    """The methods of Seq2SeqTransformer."""
+class Seq2SeqMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Writer):
+    """The methods of Seq2SeqTransformer; set_output wraps ``transform`` in the class that defines it."""
 
     def fit(self, X, y=None, sample_weight=None, groups=None):
         """Fit the network.
@@ -70,7 +71,7 @@ class Seq2SeqMethods(Writer):
         X : sequences
             As in :meth:`fit`.
         return_attention : bool, default=False
-            Whether to return what :meth:`attention` gives as well.
+            Whether to return what :meth:`attention_weights` gives as well.
 
         Returns
         -------
@@ -166,10 +167,11 @@ class Seq2SeqMethods(Writer):
         if C.shape[1] != size:
             raise ValueError(f"X must have {size} columns, as encode gives, got {C.shape[1]}. Pass context vectors.")
         width = self.beam_width if self._form.is_symbols else 1
-        written, _ = self._written(self._memories_of(C), len(C), None, width=width)
+        module = self._writing_module()
+        written, _ = self._written(module, self._memories_of(C, module), len(C), None, width=width)
         return self._given_back(written[::width])
 
-    def attention(self, X, y=None):
+    def attention_weights(self, X, y=None):
         """Return how much each output step looks at each input step.
 
         Parameters
@@ -350,7 +352,7 @@ class Seq2SeqMethods(Writer):
         return -float(weight @ edits / max(weight @ outputs.lengths, 1e-300))
 
     def _r2(self, sequences, outputs, weight):
-        written, _ = self._written(self._memories(sequences), len(sequences), sequences.lengths, given=outputs.lengths)
+        written, _ = self._write(sequences, given=outputs.lengths)
         known = ~np.isnan(outputs.values).any(axis=1)
         weight = np.repeat(weight, outputs.lengths)[known]
         return float(r2_score(outputs.values[known], written.values[known], sample_weight=weight))

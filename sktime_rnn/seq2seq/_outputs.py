@@ -104,6 +104,8 @@ def read_outputs(y, tokens=False, tokenizer="char", missing="error", name="y"):
     options = {"tokens": tokens, "tokenizer": tokenizer, "missing": missing, "name": name}
     if isinstance(y, pd.DataFrame) and not is_panel(y) and y.shape[1] == 1 and y.dtypes.iloc[0].kind == "O":
         y = y.iloc[:, 0]
+    if hasattr(y, "__array__") and not hasattr(y, "__len__"):
+        y = np.asarray(y)
     if is_panel(y) or isinstance(y, Sequences) or not hasattr(y, "__len__") or isinstance(y, str | bytes):
         return _with_form(check_sequences(y, **options), one_axis=isinstance(y, pd.Series))  # or it says what is wrong
     if getattr(y, "ndim", 1) > 1:

@@ -1,5 +1,7 @@
 """What a fitted Seq2SeqTransformer writes: batches in, outputs end to end out."""
 
+import copy
+
 import numpy as np
 import torch
 
@@ -46,10 +48,24 @@ class Writer(PairTrainer):
         n_symbols = len(self._output_vocabulary) if self._form.is_symbols else 1
         return max(1, min(_INPUTS_AT_ONCE, _SCORES_AT_ONCE // (width * n_symbols)))
 
-    def _batches(self, sequences, n_at_once=_INPUTS_AT_ONCE):
+    def _exact(self):
+        """Return the network in float64, in prediction mode.
+
+        In float32 a matrix product of one row rounds differently from that of many: values, unlike symbols, would show
+        which others were predicted with them.
+        """
+        net = self.net_
+        if self._spec["precision"] == "bfloat16" or torch.device(net.device).type == "mps":
+            return net.module_.eval()
+        module = self._build_module(self._spec | {"precision": "float64"})
+        module.load_state_dict(net.module_.state_dict())
+        return module.to(net.device).eval()
+
+    def _batches(self, sequences, module, n_at_once=_INPUTS_AT_ONCE):
         """Yield indices, and what the network takes of these inputs."""
         net = self.net_
-        iterator = BatchIterator(SequenceDataset(sequences), n_at_once, _STEPS_AT_ONCE, scaling=net.cpu_scaling())
+        scaling = None if module.scaling is None else copy.deepcopy(module.scaling).cpu()
+        iterator = BatchIterator(SequenceDataset(sequences), n_at_once, _STEPS_AT_ONCE, scaling=scaling)
         for indices in iterator.plan():
             inputs, _ = iterator.cut(indices)
             if sequences.shapes is not None:
@@ -61,23 +77,24 @@ class Writer(PairTrainer):
         self.net_.module_.eval()
         return torch_threads(self.n_threads_), torch.no_grad(), self.net_.autocast()
 
-    def _memories(self, sequences, n_at_once=_INPUTS_AT_ONCE):
+    def _memories(self, sequences, module, n_at_once=_INPUTS_AT_ONCE):
         """Yield indices and the memory of these inputs."""
-        for indices, inputs in self._batches(sequences, n_at_once):
-            yield indices, self.net_.module_.read(**inputs)
+        for indices, inputs in self._batches(sequences, module, n_at_once):
+            yield indices, module.read(**inputs)
 
     def _encoded(self, sequences):
         """Return context vectors, (n_samples, C)."""
         threads, no_grad, autocast = self._predicting()
-        out = np.empty((len(sequences), self.net_.module_.encoder.context_size))
+        module = self._exact()
+        out = np.empty((len(sequences), module.encoder.context_size))
         with threads, no_grad, autocast:
-            for indices, inputs in self._batches(sequences):
-                out[indices] = self.net_.module_.encoder(**inputs).context.double().cpu().numpy()
+            for indices, inputs in self._batches(sequences, module):
+                out[indices] = module.encoder(**inputs).context.double().cpu().numpy()
         return out
 
-    def _memories_of(self, contexts):
+    def _memories_of(self, contexts, module):
         """Yield indices and the memory of context vectors (n_samples, C)."""
-        dtype = self.net_.module_.head.linear.weight.dtype
+        dtype = module.head.linear.weight.dtype
         for indices in np.split(np.arange(len(contexts)), range(_INPUTS_AT_ONCE, len(contexts), _INPUTS_AT_ONCE)):
             yield indices, Memory(torch.from_numpy(contexts[indices]).to(self.net_.device, dtype))
 
@@ -106,22 +123,26 @@ class Writer(PairTrainer):
         """Return what is written for inputs: a list of (values or codes as Sequences, log-probabilities)."""
         if self.alignment == "ctc":
             return self._transcribed(sequences, **options)
-        width = options.get("width", 1)
-        memories = self._memories(sequences, self._n_at_once(width))
-        return self._written(memories, len(sequences), sequences.lengths, **options)
+        module = self._writing_module()
+        memories = self._memories(sequences, module, self._n_at_once(options.get("width", 1)))
+        return self._written(module, memories, len(sequences), sequences.lengths, **options)
 
-    def _written(self, memories, n_samples, lengths, width=1, choose=None, given=None):
+    def _writing_module(self):
+        return self.net_.module_.eval() if self._form.is_symbols else self._exact()
+
+    def _written(self, module, memories, n_samples, lengths, width=1, choose=None, given=None):
+        """Return what a module writes, given memories; see :meth:`_write`."""
         written, log_proba = _Written(n_samples * width), np.full((n_samples, width), -np.inf)
         threads, no_grad, autocast = self._predicting()
         with threads, no_grad, autocast:
             for indices, memory in memories:
                 if not self._form.is_symbols:
                     bounds = self._bounds(n_samples, lengths, given)
-                    values, found = self._values(memory, indices, *bounds)
+                    values, found = self._values(module, memory, indices, *bounds)
                     written.add(indices, values, found)
                     continue
                 limits = self._limits(n_samples, lengths, indices, given)
-                hypotheses = Hypotheses(self.net_.module_, memory, width)
+                hypotheses = Hypotheses(module, memory, width)
                 if choose is not None:
                     samples = torch.from_numpy(indices).to(self.net_.device)
                     out = walk(hypotheses, limits, lambda p, rows, t, s=samples: choose(p, s[rows], t))
@@ -134,9 +155,9 @@ class Writer(PairTrainer):
                 log_proba[indices] = out.log_proba.cpu().numpy()
         return written.sequences(), log_proba
 
-    def _values(self, memory, indices, shortest, longest):
+    def _values(self, module, memory, indices, shortest, longest):
         """Return values (n, T, K) in the unit of y, and their number (n,)."""
-        module, device = self.net_.module_, self.net_.device
+        device = self.net_.device
         shortest, longest = (torch.from_numpy(bound[indices]).to(device) for bound in (shortest, longest))
         fixed = longest if shortest is longest or torch.equal(shortest, longest) else None
         raw, found = module.write(memory, shortest, longest, fixed)
@@ -147,7 +168,7 @@ class Writer(PairTrainer):
         module = self.net_.module_
         threads, no_grad, autocast = self._predicting()
         with threads, no_grad, autocast:
-            for indices, inputs in self._batches(sequences, self._n_at_once(width)):
+            for indices, inputs in self._batches(sequences, module, self._n_at_once(width)):
                 scores, lengths = module.raw(**inputs).log_softmax(-1), inputs["lengths"]
                 if not self._output_vocabulary.counts_[0]:
                     scores[:, :, 0] = -torch.inf
