@@ -2,8 +2,9 @@
 
 Every loader takes the folder of the data, a `Path` with one folder per set, and returns a `Split`, or a
 `Grouped` where the set is judged by cross-validation over groups. Sequences are `(n_timesteps_i, n_features)`
-arrays, strings, or lists of words; what becomes of them may be a sequence too. Series to forecast are pandas objects: `(train, test)` for a panel, the whole
-of a single series. Run the file to print how many sequences and steps each loader finds:
+arrays, strings, or lists of words; of pairs, y holds sequences too. Series to forecast are pandas objects:
+`(train, test)` for a panel, the whole of a single series. Run the file to print how many sequences and steps each
+loader finds:
 
     python benchmarks/data.py [--data ../shared/data]
 """
@@ -336,18 +337,13 @@ def load_eng_fra(data, source="eng", target="fra"):
     return Split(train[source].tolist(), train[target].tolist(), references.index.tolist(), references.tolist())
 
 
-def load_reversed_digits(data=None, n_train=10_000, n_test=1000):
-    """Made strings of 1 to 20 digits (of few digits some are in both parts); the same read from behind."""
+def load_reversed_digits(data=None, n_train=10_000, n_test=2000):
+    """Made strings of 1 to 20 digits, in the test of 1 to 40; the same read from behind. Parts share short strings."""
     rng = np.random.default_rng(0)
-    train, test = (draw_strings(rng, "0123456789", rng.integers(1, 21, n)) for n in (n_train, n_test))
+    train, test = (
+        draw_strings(rng, "0123456789", rng.integers(1, longest + 1, n)) for longest, n in ((20, n_train), (40, n_test))
+    )
     return Split(train, turned(train), test, turned(test))
-
-
-def load_longer_reversed_digits(data=None, n_test=1000):
-    """Learn as in `load_reversed_digits`; be judged on strings of 21 to 40 digits."""
-    rng = np.random.default_rng(1)
-    test = draw_strings(rng, "0123456789", rng.integers(21, 41, n_test))
-    return load_reversed_digits(data)._replace(X_test=test, y_test=turned(test))
 
 
 def load_copies(data=None, n_train=10_000, n_test=50, longest=20, longest_test=30):
@@ -395,7 +391,7 @@ def load_char_trajectories(data):
 def load_names_of_languages(data):
     """The language as one token; names in it."""
     names = load_names(data)
-    X_train, X_test = ([[language] for language in part] for part in (names.y_train, names.y_test))
+    X_train, X_test = ([[language] for language in part.tolist()] for part in (names.y_train, names.y_test))
     return Split(X_train, names.X_train, X_test, names.X_test)
 
 
@@ -465,7 +461,6 @@ LOADERS = {
 PAIRS = {
     "eng_fra": load_eng_fra,
     "reversed_digits": load_reversed_digits,
-    "longer_reversed_digits": load_longer_reversed_digits,
     "copies": load_copies,
     "dates": load_dates,
     "names_of_languages": load_names_of_languages,

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sktime_rnn.base import BaseForecaster
 from sktime_rnn.panel import read_horizon, read_series
+from sktime_rnn.seq2seq import Seq2SeqTransformer
 
 _HISTORY, _FORECAST, _QUIET = "#3b4252", "#0072b2", "#9aa0a6"  # told apart by lightness as well
 _SHADES = (0.45, 0.12)  # opacity of the narrowest interval, and of the widest
@@ -205,6 +206,127 @@ class ForecastDisplay:
                 yield name, variable, part | {"intervals": bands}
 
 
+class AttentionDisplay:
+    """How much each step of an output looks at each step of its input, as a heat map.
+
+    Make it by :meth:`from_estimator`.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_out, n_in)
+        Attention weights; rows sum to 1.
+    input_tokens : sequence of length n_in, default=None
+        What stands below the columns; None for the numbers of the steps.
+    output_tokens : sequence of length n_out, default=None
+        What stands beside the rows; None for the numbers of the steps.
+
+    Attributes
+    ----------
+    weights_ : ndarray of shape (n_out, n_in)
+        The weights.
+    figure_ : matplotlib Figure
+        After ``plot``: the figure.
+    ax_ : matplotlib Axes
+        After ``plot``: the axes.
+    image_ : matplotlib AxesImage
+        After ``plot``: the heat map.
+
+    See Also
+    --------
+    sktime_rnn.Seq2SeqTransformer.attention_weights : The weights of many inputs.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sktime_rnn import Seq2SeqTransformer
+    >>> from sktime_rnn.displays import AttentionDisplay
+    >>> X = ["one two", "two one", "one one", "two two"] * 8
+    >>> y = [text.replace("one", "un").replace("two", "deux") for text in X]
+    >>> model = Seq2SeqTransformer(tokenizer="word", hidden_size=16, max_epochs=60, random_state=0).fit(X, y)
+    >>> display = AttentionDisplay.from_estimator(model, "one two")
+    >>> display.weights_.sum(axis=1).round(6).tolist()
+    [1.0, 1.0]
+    >>> plt.close(display.figure_)
+    """
+
+    def __init__(self, weights, input_tokens=None, output_tokens=None):
+        self.weights_ = np.asarray(weights)
+        self.input_tokens = input_tokens
+        self.output_tokens = output_tokens
+
+    @classmethod
+    def from_estimator(cls, estimator, X, y=None, *, ax=None, cmap="Blues", title=None):
+        """Write the output of one input and draw what it looked at.
+
+        Parameters
+        ----------
+        estimator : Seq2SeqTransformer
+            Fitted, with attention.
+        X : sequence
+            One input: a text, a list of tokens, or an array (n_timesteps, n_features).
+        y : sequence, default=None
+            Its output; None for the one that the estimator writes.
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+        cmap : str or matplotlib Colormap, default="Blues"
+            Colours of the weights from 0 to 1.
+        title : str, default=None
+            Title of the axes.
+
+        Returns
+        -------
+        display : AttentionDisplay
+            The drawn display.
+        """
+        _import_matplotlib()
+        estimator = getattr(estimator, "best_estimator_", estimator)
+        if not isinstance(estimator, Seq2SeqTransformer):
+            raise TypeError(f"estimator must be a Seq2SeqTransformer, got {estimator!r}. Pass a fitted one.")
+        check_is_fitted(estimator)
+        weights, *tokens = estimator._explained([X], None if y is None else [y])
+        return cls(weights, *tokens).plot(ax=ax, cmap=cmap, title=title)
+
+    def plot(self, ax=None, *, cmap="Blues", title=None):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+        cmap : str or matplotlib Colormap, default="Blues"
+            Colours of the weights from 0 to 1.
+        title : str, default=None
+            Title of the axes.
+
+        Returns
+        -------
+        display : AttentionDisplay
+            The display, with ``figure_``, ``ax_`` and ``image_``.
+        """
+        plt = _import_matplotlib()
+        n_out, n_in = self.weights_.shape
+        if n_out == 0:
+            raise ValueError("weights must have a row, but the output is empty. Pass y, the output to look at.")
+        if ax is None:
+            size = (min(12.0, 2.0 + 0.35 * n_in), min(12.0, 1.5 + 0.35 * n_out))
+            _, ax = plt.subplots(figsize=size, layout="constrained")
+        self.ax_, self.figure_ = ax, ax.figure
+        self.image_ = ax.imshow(self.weights_, cmap=cmap, vmin=0.0, vmax=1.0, aspect="auto")
+        for axis, tokens, name in ((ax.xaxis, self.input_tokens, "input"), (ax.yaxis, self.output_tokens, "output")):
+            if tokens is None:
+                axis.set_label_text(f"step of the {name}")
+                axis.get_major_locator().set_params(integer=True)
+            else:
+                axis.set_ticks(range(len(tokens)), [str(token) for token in tokens])
+                axis.set_label_text(name)
+        if self.input_tokens is not None and max(map(len, map(str, self.input_tokens))) > 2:
+            ax.tick_params(axis="x", rotation=60)
+        self.figure_.colorbar(self.image_, ax=ax, label="attention weight")
+        if title is not None:
+            ax.set_title(title)
+        return self
+
+
 # --- what is drawn ---------------------------------------------------------------------------------------------------
 
 
@@ -285,9 +407,7 @@ def _import_matplotlib():
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
-        raise ImportError(
-            "ForecastDisplay draws with matplotlib, which is not installed: pip install matplotlib."
-        ) from (error)
+        raise ImportError("Displays draw with matplotlib, which is not installed: pip install matplotlib.") from error
     return plt
 
 

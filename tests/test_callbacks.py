@@ -11,13 +11,16 @@ from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback, EpochTimer, LRScheduler
 from skorch.history import History
 
-from sktime_rnn import RNNClassifier, RNNRegressor
+from sktime_rnn import RNNClassifier, RNNRegressor, Seq2SeqTransformer
 from sktime_rnn.callbacks import (
+    FORCING_SCHEDULES,
     SCHEDULES,
+    ByProgress,
     DivergenceGuard,
     GradientClipping,
     Schedule,
     StopWithoutProgress,
+    TeacherForcing,
     cosine,
     one_cycle,
     schedules_itself,
@@ -262,6 +265,82 @@ def test_a_scheduler_is_found_however_it_is_written():
     assert not schedules_itself([EpochTimer(), ("timer", EpochTimer)])
     assert not schedules_itself([])
     assert not schedules_itself(None)
+
+
+# --- progress, and what the decoder reads ---
+
+
+class Noted(ByProgress):
+    """Keeps the progress of every update."""
+
+    def __init__(self):
+        self.found = []
+
+    def act(self, net, progress):
+        self.found.append(progress)
+
+
+def updates(callback, net, sizes, training=True):
+    """Run the batches of an epoch under a callback."""
+    for size in sizes:
+        callback.on_batch_begin(net, batch=({"lengths": torch.ones(size)}, None), training=training)
+
+
+def test_progress_counts_sequences_of_training_alone():
+    net, noted = schedule_net([0.1]), Noted()
+    noted.on_train_begin(net)
+    updates(noted, net, [4, 4, 2])
+    updates(noted, net, [7], training=False)
+    updates(noted, net, [5, 5])
+    np.testing.assert_allclose(noted.found, [0, 0.2, 0.4, 0.5, 0.75], rtol=1e-12)
+    noted.on_train_begin(net)
+    updates(noted, net, [10, 10, 10])
+    np.testing.assert_allclose(noted.found[5:], [0, 0.5, 1], rtol=1e-12)  # a third epoch is not planned: it stays at 1
+
+
+def test_progress_is_abstract():
+    with pytest.raises(TypeError, match="abstract"):
+        ByProgress()
+
+
+def forced(ratio, schedule, n_updates):
+    """The probabilities of every update, and what the history holds after its epoch."""
+    net = schedule_net([0.1], n=n_updates, max_epochs=1)
+    net.module_ = SimpleNamespace(teacher_forcing=1.0)
+    forcing = TeacherForcing(ratio, schedule)
+    forcing.on_train_begin(net)
+    found = []
+    for _ in range(n_updates):
+        updates(forcing, net, [1])
+        found.append(net.module_.teacher_forcing)
+    forcing.on_epoch_end(net)
+    return np.array(found), net.history[-1, "teacher_forcing"]
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("schedule", sorted(FORCING_SCHEDULES))
+def test_teacher_forcing_falls_from_one_to_its_ratio(schedule, ratio):
+    found, recorded = forced(ratio, schedule, 400)
+    assert (np.diff(found) <= 0).all()
+    assert found[0] == pytest.approx(ratio if schedule == "constant" else 1, abs=0.01)
+    assert found[-1] == pytest.approx(ratio, abs=0.01)
+    assert ((found >= ratio) & (found <= 1)).all()
+    assert recorded == found[-1]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "middle"), [("constant", 0), ("linear", 0.5), ("exponential", math.exp(-2.5)), ("sigmoid", 0.5)]
+)
+def test_teacher_forcing_half_way(schedule, middle):
+    found, _ = forced(0.2, schedule, 10)
+    assert found[5] == pytest.approx(0.2 + 0.8 * middle, rel=1e-12)
+
+
+def test_teacher_forcing_is_recorded_for_every_epoch():
+    X = ["ab", "ba", "aab", "bba", "abab", "bb", "a", "ba"]
+    options = {"max_epochs": 4, "batch_size": 4, "teacher_forcing_schedule": "linear"}
+    history = Seq2SeqTransformer(**SMALL, **options, teacher_forcing=0.5).fit(X, X).history_
+    np.testing.assert_allclose(history[:, "teacher_forcing"], 1 - 0.5 * np.array([1, 3, 5, 7]) / 8, rtol=1e-12)
 
 
 # --- stopping ---

@@ -278,4 +278,4 @@ def test_without_matplotlib_the_error_says_what_to_install():
         "try: ForecastDisplay.from_estimator(None)\nexcept ImportError as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "ForecastDisplay draws with matplotlib, which is not installed: pip install" in done.stdout
+    assert "Displays draw with matplotlib, which is not installed: pip install" in done.stdout

@@ -407,6 +407,62 @@ def test_last_equals_the_final_state_of_torch(generator):
         torch.testing.assert_close(row, h[-2:].flatten())
 
 
+@INITIAL_STATES
+@pytest.mark.parametrize("options", STACKS)
+@pytest.mark.parametrize("cell", [*FUSED, LOOPED[3]])
+def test_read_gives_every_output_and_the_last(cell, options, initial_state, generator):
+    stack = make_stack(cell, generator, initial_state=initial_state, **options)
+    _, X, lengths = make_batch(LENGTHS, generator)
+    outputs, last = stack.read(X, lengths)
+    assert torch.equal(outputs, stack(X, lengths))
+    torch.testing.assert_close(last, stack.last(X, lengths), rtol=1e-12, atol=1e-12)
+
+
+# -- going on
+
+
+def draw_state(layer, n_rows, generator):
+    return tuple(torch.randn(n_rows, H, generator=generator, dtype=torch.float64) for _ in range(layer.n_states))
+
+
+@pytest.mark.parametrize("cell", [*EVERY_CELL, Adder()])
+def test_halves_equal_the_whole(cell, generator):
+    layer = Recurrent(cell, F, H).double()
+    layer.reset_parameters(generator)
+    X = torch.randn(3, 7, F, generator=generator, dtype=torch.float64)
+    state = draw_state(layer, 3, generator)
+    whole, last = layer.go_on(X, state)
+    first, between = layer.go_on(X[:, :3], state)
+    second, end = layer.go_on(X[:, 3:], between)
+    torch.testing.assert_close(torch.cat([first, second], dim=1), whole, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(end, last, rtol=1e-12, atol=1e-12)
+    assert torch.equal(last[0], whole[:, -1])
+    assert len(last) == cell.n_states
+
+
+@pytest.mark.parametrize("cell", EVERY_CELL)
+def test_going_on_from_zeros_is_a_run(cell, generator):
+    layer = Recurrent(cell, F, H).double()
+    layer.reset_parameters(generator)
+    X = torch.randn(2, 5, F, generator=generator, dtype=torch.float64)
+    zeros = tuple(torch.zeros(2, H, dtype=torch.float64) for _ in range(cell.n_states))
+    torch.testing.assert_close(layer.go_on(X, zeros)[0], layer(X), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(("fused", "looped"), PAIRS)
+def test_kernel_and_cell_go_on_alike(fused, looped, generator):
+    kernel, loop = (Recurrent(cell, F, H).double() for cell in (fused, looped))
+    kernel.reset_parameters(generator)
+    loop.load_state_dict({name.removesuffix("_l0"): value for name, value in kernel.state_dict().items()})
+    X = torch.randn(3, 4, F, generator=generator, dtype=torch.float64)
+    state = tuple(h.requires_grad_() for h in draw_state(kernel, 3, generator))
+    (outputs, last), (wanted, wanted_last) = (layer.go_on(X, state) for layer in (kernel, loop))
+    torch.testing.assert_close(outputs, wanted, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(last, wanted_last, rtol=1e-12, atol=1e-12)
+    gradients, wanted = (torch.autograd.grad(out.square().sum(), state) for out in (outputs, wanted))
+    torch.testing.assert_close(gradients, wanted, rtol=1e-10, atol=1e-10)
+
+
 # -- dropout
 
 

@@ -120,14 +120,20 @@ class Encoder(StepReader):
     ----------
     cell : Cell
         The cell of every layer.
+    input_shape : tuple of int
+        Shape of a step; ignored for tokens.
+    hidden_size : int
+        Hidden units of each layer and direction.
     kind : {"sequence", "vector", "grid"}
         What a sample is.
-    input_shape, input_noise, step_network, token_counts, embedding_dim
+    num_layers, bidirectional, go_backwards, bias, initial_state, dropout
+        As in :class:`~sktime_rnn.layers.Stacked`; ``dropout`` is also that of embedded tokens and of the steps.
+    input_noise, step_network
         As in :class:`~sktime_rnn.networks.StepReader`; for grids, see :class:`GridNetwork`.
     grid_shape : tuple of int
         Height and width of one of the grids.
-    hidden_size, num_layers, bidirectional, go_backwards, bias, initial_state, dropout
-        As in :class:`~sktime_rnn.layers.Stacked`.
+    token_counts, embedding_dim
+        As in :class:`~sktime_rnn.networks.StepReader`.
     n_components : int or None
         Size of C.
 

@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 from sktime_rnn.base import draw_seed
 from sktime_rnn.decoding import Sampler
 from sktime_rnn.seq2seq._writing import Writer
+from sktime_rnn.sequences import check_sequences
 
 _SYMBOL_METRICS = ("token_accuracy", "exact_match", "neg_label_error_rate")
 
@@ -189,6 +190,15 @@ class Seq2SeqMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Writer):
         sequences = self._read_fitted(X)
         outputs = self._best(sequences) if y is None else self._read_outputs(X, sequences, y, reset=False)
         return self._attended(sequences, outputs)
+
+    def _explained(self, X, y=None):
+        """Return the attention weights of one input, its tokens and those of its output; None for values."""
+        sequences = self._read_fitted(X)
+        outputs = self._best(sequences) if y is None else self._read_outputs(X, sequences, y, reset=False)
+        (weights,) = self._attended(sequences, outputs)
+        read = check_sequences(X, input=self.input, missing=self.missing, **self._tokens_of("X")).values
+        written = self._output_vocabulary.decode(outputs.values) if self._form.is_symbols else None
+        return weights, read if sequences.is_tokens else None, written
 
     def _attended(self, sequences, outputs):
         self._refuse_ctc("attention")
