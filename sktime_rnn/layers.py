@@ -9,7 +9,7 @@ therefore reach none of them; the backward direction reads each sequence reverse
 import torch
 from torch import nn
 
-from sktime_rnn.cells import init_recurrent_
+from sktime_rnn.cells import StepCell, init_recurrent_
 
 
 def reversal(lengths, n_timesteps):
@@ -68,9 +68,14 @@ def unroll(cell, X, state):
     state : tuple of tensors of shape (B, H)
         State after the last step, padding or not.
     """
+    if cell.scan is not None:
+        return cell.scan(X, state)
+    X, step = X.transpose(0, 1), cell
+    if isinstance(cell, StepCell):
+        X, step = cell.inputs(X), cell.step  # (T, B, G * H)
     outputs = []
-    for x_t in X.unbind(1):
-        state = cell(x_t, state)
+    for x_t in X.unbind(0):
+        state = step(x_t, state)
         outputs.append(state[0])
     return torch.stack(outputs, dim=1), state  # (B, T, H)
 
@@ -142,7 +147,9 @@ class Recurrent(nn.Module):
         self.backwards = backwards
         self.hidden_size = hidden_size
         self.n_states = cell.n_states
+        self.state_sizes = cell.state_sizes(hidden_size)
         self.forget_gate = cell.forget_gate
+        self.recurrent_init = getattr(cell, "recurrent_init", "orthogonal")
         self.fused = cell.kernel is not None
         if self.fused:
             options = {"nonlinearity": cell.nonlinearity} if cell.kernel == "RNN" else {}
@@ -154,7 +161,7 @@ class Recurrent(nn.Module):
             self.cell = cell.build(input_size, hidden_size, bias)
         self.initial_state = None
         if initial_state == "learned":
-            self.initial_state = nn.Parameter(torch.zeros(cell.n_states, hidden_size))
+            self.initial_state = nn.Parameter(torch.zeros(cell.n_learned, max(self.state_sizes[: cell.n_learned])))
 
     def reset_parameters(self, generator=None):
         """Draw new weights; a learned initial state starts at zero.
@@ -167,7 +174,8 @@ class Recurrent(nn.Module):
         if self.fused:
             weights = list(self.cell.parameters())
             weights += [None] * (4 - len(weights))
-            init_recurrent_(*weights, forget_gate=self.forget_gate, generator=generator)
+            options = {"forget_gate": self.forget_gate, "recurrent_init": self.recurrent_init}
+            init_recurrent_(*weights, **options, generator=generator)
         else:
             self.cell.reset_parameters(generator)
         if self.initial_state is not None:
@@ -179,11 +187,30 @@ class Recurrent(nn.Module):
         state = self.initial_state[:, None, None].expand(-1, 1, X.shape[0], -1).contiguous()  # (n_states, 1, B, H)
         return self.cell(X, tuple(state) if len(state) > 1 else state[0])[0]
 
+    def zero_state(self, batch_size, like):
+        """Return the state before the first step where nothing is learned.
+
+        Parameters
+        ----------
+        batch_size : int
+            Number B of sequences.
+        like : tensor
+            Gives the dtype and the device.
+
+        Returns
+        -------
+        state : tuple of tensors of shape (B, H)
+            One for each of the cell's states.
+        """
+        if self.fused:
+            return tuple(like.new_zeros(batch_size, size) for size in self.state_sizes)
+        return self.cell.initial_state(batch_size, like)
+
     def _run_cell(self, X):
-        if self.initial_state is None:
-            state = self.cell.initial_state(X.shape[0], X)
-        else:
-            state = tuple(h.expand(X.shape[0], -1) for h in self.initial_state)
+        state = self.zero_state(len(X), X)
+        if self.initial_state is not None:
+            learned = [h[:n].expand(len(X), -1) for h, n in zip(self.initial_state, self.state_sizes, strict=False)]
+            state = (*learned, *state[len(learned) :])
         return unroll(self.cell, X, state)[0]
 
     def go_on(self, X, state):

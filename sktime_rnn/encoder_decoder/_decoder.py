@@ -126,10 +126,10 @@ class Decoder(nn.Module):
         self.layers = nn.ModuleList(
             Recurrent(cell, size if k == 0 else hidden_size, hidden_size, bias=bias) for k in range(num_layers)
         )
-        self.n_states = cell.n_states
+        self.bridged = cell.state_sizes(hidden_size)[: cell.n_learned]
         self.bridge = None
         if context != "steps":
-            self.bridge = skip_init(nn.Linear, context_size, num_layers * cell.n_states * hidden_size)
+            self.bridge = skip_init(nn.Linear, context_size, num_layers * sum(self.bridged))
         self.attention, self.combine = None, None
         if attention is not None:
             self.attention = ATTENTIONS[attention](hidden_size, memory_size)
@@ -173,13 +173,13 @@ class Decoder(nn.Module):
             Of B * W rows.
         """
         C = memory.context
-        if self.bridge is None:
-            zeros = C.new_zeros(len(C), self.hidden_size)
-            states = [(zeros,) * self.n_states for _ in self.layers]
-        else:
-            parts = self.bridge(C).split(self.hidden_size, dim=1)
-            states = [parts[k : k + self.n_states] for k in range(0, len(parts), self.n_states)]
-            states = [(torch.tanh(layer[0]), *layer[1:]) for layer in states]
+        states = [layer.zero_state(len(C), C) for layer in self.layers]
+        if self.bridge is not None:
+            parts = self.bridge(C).split(self.bridged * len(self.layers), dim=1)
+            n = len(self.bridged)
+            for k, zeros in enumerate(states):
+                first, *others = parts[k * n : (k + 1) * n]
+                states[k] = (torch.tanh(first), *others, *zeros[n:])
         layers = tuple(tuple(h.repeat_interleave(width, dim=0) for h in layer) for layer in states)
         readout = C.new_zeros(len(C) * width, self.hidden_size) if self.input_feeding else None
         return DecoderState(layers, readout)
