@@ -148,7 +148,7 @@ class Recurrent(nn.Module):
         self.hidden_size = hidden_size
         self.n_states = cell.n_states
         self.state_sizes = cell.state_sizes(hidden_size)
-        self.forget_gate = cell.forget_gate
+        self.forget_gate_position = cell.forget_gate_position
         self.recurrent_init = getattr(cell, "recurrent_init", "orthogonal")
         self.fused = cell.kernel is not None
         if self.fused:
@@ -174,7 +174,7 @@ class Recurrent(nn.Module):
         if self.fused:
             weights = list(self.cell.parameters())
             weights += [None] * (4 - len(weights))
-            options = {"forget_gate": self.forget_gate, "recurrent_init": self.recurrent_init}
+            options = {"forget_gate_position": self.forget_gate_position, "recurrent_init": self.recurrent_init}
             init_recurrent_(*weights, **options, generator=generator)
         else:
             self.cell.reset_parameters(generator)

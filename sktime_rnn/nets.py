@@ -62,7 +62,7 @@ def seeded_torch(seed):
                 torch.cuda.set_rng_state_all(cuda)
 
 
-def n_epochs(max_epochs, n_batches, n_steps):
+def n_epochs(max_epochs, n_batches, n_steps, min_updates=MIN_UPDATES, bounds=EPOCHS):
     """Return the number of epochs; "auto" makes small data train for a number of updates, within a number of steps.
 
     Parameters
@@ -71,16 +71,20 @@ def n_epochs(max_epochs, n_batches, n_steps):
         What the user asked for.
     n_batches, n_steps : int
         Batches, and time steps, of one epoch.
+    min_updates : int, default=1500
+        Number of updates that "auto" makes for.
+    bounds : tuple of int, default=(10, 300)
+        Fewest and most epochs of "auto".
 
     Returns
     -------
     epochs : int
-        At least ``EPOCHS[0]`` and at most ``EPOCHS[1]`` for "auto".
+        Number of epochs.
     """
     if max_epochs != "auto":
         return max_epochs
-    fewest, most = EPOCHS
-    wanted = min(math.ceil(MIN_UPDATES / n_batches), MAX_STEPS // n_steps)
+    fewest, most = bounds
+    wanted = min(math.ceil(min_updates / n_batches), MAX_STEPS // n_steps)
     return min(most, max(fewest, wanted))
 
 

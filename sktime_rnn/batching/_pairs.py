@@ -118,9 +118,9 @@ class PairIterator(BatchIterator):
     Yields
     ------
     inputs : dict
-        ``X`` and ``lengths`` as in :class:`BatchIterator`, ``shapes`` (B, 2) of grids, and ``y``, what the decoder
-        reads: codes (B, S) or values (B, S, K), which begin with ``begin`` or NaN. ``rows`` are the places of the
-        valid rows in (B * S,). Aligned outputs have ``y`` (B, S) and ``y_lengths`` (B,) instead.
+        ``X`` and ``lengths`` as in :class:`BatchIterator`, ``shapes`` (B, 2) of grids, ``y``, what the decoder reads:
+        codes (B, S) or values (B, S, K), which begin with ``begin`` or NaN, and ``y_lengths`` (B,), their numbers of
+        rows. ``rows`` are the places of the valid rows in (B * S,). Of aligned outputs, ``y`` (B, S) are the codes.
     y : tensor
         Targets of the valid rows; the lengths of aligned outputs.
     """
@@ -157,9 +157,9 @@ class PairIterator(BatchIterator):
         if self.dataset.X.shapes is not None:
             inputs["shapes"] = torch.from_numpy(self.dataset.X.shapes[indices])
         lengths = self.output_lengths[indices]
+        inputs["y_lengths"] = torch.from_numpy(lengths)
         if self.targets.aligned:
             inputs["y"] = self._padded(indices, lengths, 0)
-            inputs["y_lengths"] = torch.from_numpy(lengths)
             if self.weight is not None:
                 inputs["weight"] = self.weight[torch.from_numpy(indices)]
             return inputs, torch.from_numpy(lengths)

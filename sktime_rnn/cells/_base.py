@@ -39,7 +39,15 @@ def as_nonlinearity(nonlinearity, name="nonlinearity"):
 
 
 def init_recurrent_(
-    weight_ih, weight_hh, bias_ih, bias_hh, *, forget_gate=None, recurrent_init="orthogonal", generator=None
+    weight_ih,
+    weight_hh,
+    bias_ih,
+    bias_hh,
+    *,
+    forget_gate_position=None,
+    recurrent_init="orthogonal",
+    gate_size=None,
+    generator=None,
 ):
     """Draw the weights of one recurrent layer in place, gate by gate.
 
@@ -55,32 +63,41 @@ def init_recurrent_(
         Weights of the state.
     bias_ih, bias_hh : tensor of shape (G * H,) or None
         Biases; the forget gate's 1 goes to ``bias_ih``.
-    forget_gate : int, default=None
-        Position of the forget gate among the gates, where the cell has one.
+    forget_gate_position : int, default=None
+        Place of the forget gate among the gates, where the cell has one.
     recurrent_init : {"orthogonal", "identity"} or float, default="orthogonal"
         The recurrent weights of each gate: a random orthogonal matrix, the identity (Le, Jaitly and Hinton 2015), or
-        Gaussian numbers scaled to this spectral radius, the largest absolute eigenvalue (Jaeger 2001).
+        Gaussian numbers scaled to this spectral radius, the largest absolute eigenvalue (Jaeger 2001). The last two
+        need as many units as outputs.
+    gate_size : int, default=None
+        Number of units of a gate, where it is not the number H of outputs: all above is then (G * gate_size, ...).
     generator : torch.Generator, default=None
         Source of the random numbers.
     """
-    hidden_size = weight_hh.shape[1]
+    gate_size = weight_hh.shape[1] if gate_size is None else gate_size
     with torch.no_grad():
-        for gate in weight_ih.split(hidden_size):
+        for gate in weight_ih.split(gate_size):
             nn.init.xavier_uniform_(gate, generator=generator)
-        for gate in weight_hh.split(hidden_size):
-            _init_square_(gate, recurrent_init, generator)
+        for gate in weight_hh.split(gate_size):
+            _init_gate_(gate, recurrent_init, generator)
         if bias_ih is not None:
             bias_ih.zero_()
             bias_hh.zero_()
-            if forget_gate is not None:
-                bias_ih.split(hidden_size)[forget_gate].fill_(1.0)
+            if forget_gate_position is not None:
+                bias_ih.split(gate_size)[forget_gate_position].fill_(1.0)
 
 
-def _init_square_(weight, how, generator):
-    if how == "identity":
-        nn.init.eye_(weight)
-    elif how == "orthogonal":
+def _init_gate_(weight, how, generator):
+    rows, columns = weight.shape
+    if how == "orthogonal":
         nn.init.orthogonal_(weight, generator=generator)
+    elif rows != columns:
+        raise ValueError(
+            f"recurrent_init must be 'orthogonal' where the recurrent weights of a gate are not square, got {how!r} "
+            f"with {rows} units of memory and {columns} outputs. Leave it at 'orthogonal' or set memory_size={columns}."
+        )
+    elif how == "identity":
+        nn.init.eye_(weight)
     else:
         nn.init.normal_(weight, generator=generator)
         weight.mul_(how / torch.linalg.eigvals(weight.double()).abs().max().to(weight.dtype))
@@ -93,11 +110,11 @@ class Cell(nn.Module, ABC):
     estimator, ``RNNClassifier(cell=GRUCell())``; :meth:`build` then returns a copy with weights for given sizes,
     named as torch names them: ``weight_ih`` (G * H, F), ``weight_hh`` (G * H, H), ``bias_ih``, ``bias_hh`` (G * H,).
 
-    Subclasses set ``n_gates``, ``n_states`` and, where they have one, ``forget_gate``, and write :meth:`forward`; those
-    of :class:`StepCell` are faster. Where torch has a fused kernel for the same equations, ``kernel`` names it. A cell
-    whose feedback passes through the head sets ``needs_feedback`` and takes it as a third argument. One that can take
-    all steps at once writes ``scan(X, state) -> outputs, state``. Of its states the first ``n_learned`` may be learned
-    at the start.
+    Subclasses set ``n_gates``, ``n_states`` and, where they have one, ``forget_gate_position``, and write
+    :meth:`forward`; those of :class:`StepCell` are faster. Where torch has a fused kernel for the same equations,
+    ``kernel`` names it. A cell whose feedback passes through the head sets ``needs_feedback`` and takes it as a third
+    argument. One that can take all steps at once writes ``scan(X, state) -> outputs, state``. Of its states the first
+    ``n_learned`` may be learned at the start.
 
     Parameters
     ----------
@@ -107,7 +124,7 @@ class Cell(nn.Module, ABC):
 
     n_gates = 1
     n_states = 1
-    forget_gate = None
+    forget_gate_position = None
     needs_feedback = False
     scan = None
 
@@ -171,7 +188,7 @@ class Cell(nn.Module, ABC):
             self.weight_hh,
             self.bias_ih,
             self.bias_hh,
-            forget_gate=self.forget_gate,
+            forget_gate_position=self.forget_gate_position,
             recurrent_init=getattr(self, "recurrent_init", "orthogonal"),
             generator=generator,
         )

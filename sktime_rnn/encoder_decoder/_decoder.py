@@ -16,19 +16,40 @@ from sktime_rnn.encoder_decoder._encoder import draw_linear_
 from sktime_rnn.layers import Dropout, Recurrent
 from sktime_rnn.networks import TokenEmbedding
 
-N_WAVES = 16
 _SHORTEST, _LONGEST = 4.0, 1024.0  # wavelengths in steps
+_HALF_WAVES = (0.5, 1.0, 2.0, 4.0)  # in a whole sequence
+N_WAVES = 16 + 2 * len(_HALF_WAVES)
 
 
-def waves(t, dtype):
-    """Return sines and cosines of places in a sequence, int64 (T,) -> (T, N_WAVES).
+def waves(t, n_rows, dtype):
+    """Return sines and cosines of places in a sequence.
 
-    Their wavelengths grow geometrically from 4 to 1,024 steps.
+    Eight pairs have wavelengths that grow geometrically from 4 to 1,024 steps; four more make half a wave, one, two and
+    four half waves in the whole sequence.
+
+    Parameters
+    ----------
+    t : int64 tensor of shape (T,)
+        Places.
+    n_rows : int64 tensor of shape (B,) or None
+        Lengths of the sequences; None where they are not known, then the last four pairs are 0.
+    dtype : torch.dtype
+        Of the result.
+
+    Returns
+    -------
+    waves : tensor of shape (B or 1, T, N_WAVES)
+        One vector a place.
     """
-    k = torch.arange(N_WAVES // 2, device=t.device, dtype=dtype)
-    wavelengths = _SHORTEST * (_LONGEST / _SHORTEST) ** (k / (len(k) - 1))
-    angle = 2 * math.pi * t[:, None].to(dtype) / wavelengths
-    return torch.cat([angle.sin(), angle.cos()], dim=1)
+    k = torch.arange(8, device=t.device, dtype=dtype)
+    wavelengths = _SHORTEST * (_LONGEST / _SHORTEST) ** (k / 7)
+    angle = 2 * math.pi * t[None, :, None].to(dtype) / wavelengths
+    if n_rows is None:
+        return torch.nn.functional.pad(torch.cat([angle.sin(), angle.cos()], dim=2), (0, 2 * len(_HALF_WAVES)))
+    share = t[None, :, None].to(dtype) / n_rows[:, None, None].clamp(min=1).to(dtype)
+    part = math.pi * share * torch.tensor(_HALF_WAVES, device=t.device, dtype=dtype)
+    angle = angle.expand(len(n_rows), -1, -1)
+    return torch.cat([angle.sin(), angle.cos(), part.sin(), part.cos()], dim=2)
 
 
 class DecoderState(NamedTuple):
@@ -184,7 +205,7 @@ class Decoder(nn.Module):
         readout = C.new_zeros(len(C) * width, self.hidden_size) if self.input_feeding else None
         return DecoderState(layers, readout)
 
-    def vectors(self, y, n_steps, dtype):
+    def vectors(self, y, n_steps, n_rows, dtype):
         """Return what is read of the outputs so far: codes (N, T), values (N, T, K) -> (N, T, E).
 
         Where nothing is fed back, the place of each step is read in their stead.
@@ -194,7 +215,7 @@ class Decoder(nn.Module):
         if self.n_values:
             return y
         t = torch.arange(n_steps, n_steps + y.shape[1], device=y.device)
-        return waves(t, dtype).expand(len(y), -1, -1)
+        return waves(t, n_rows, dtype).expand(len(y), -1, -1)
 
     def _layers(self, X, layers):
         after = []
@@ -210,7 +231,7 @@ class Decoder(nn.Module):
         contexts, weights = self.attention(S, memory.keys, memory.steps, memory.mask)
         return torch.tanh(self.combine(torch.cat([S, contexts], dim=2))), weights
 
-    def forward(self, y, state, memory, width=1):
+    def forward(self, y, state, memory, width=1, n_rows=None):
         """Take steps, of which all that is fed back from outside is known.
 
         Parameters
@@ -223,6 +244,8 @@ class Decoder(nn.Module):
             The inputs, prepared.
         width : int, default=1
             Number W of hypotheses a sequence; several take one step at a time.
+        n_rows : int64 tensor of shape (B * W,), default=None
+            Number of rows of each output, where it is known and nothing is fed back.
 
         Returns
         -------
@@ -233,7 +256,7 @@ class Decoder(nn.Module):
         weights : tensor of shape (B * W, T, T_in) or None
             Weights of the input steps.
         """
-        X = self.vectors(y, state.n_steps, memory.context.dtype)
+        X = self.vectors(y, state.n_steps, n_rows, memory.context.dtype)
         if self.context != "state":
             C = memory.context.repeat_interleave(width, dim=0)
             X = torch.cat([X, C[:, None].expand(-1, X.shape[1], -1)], dim=2)

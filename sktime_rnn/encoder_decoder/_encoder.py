@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.utils import skip_init
 
-from sktime_rnn.layers import Dropout, Stacked
+from sktime_rnn.layers import Stacked
 from sktime_rnn.networks import StepReader, valid_steps
 
 
@@ -127,7 +127,7 @@ class Encoder(StepReader):
     kind : {"sequence", "vector", "grid"}
         What a sample is.
     num_layers, bidirectional, go_backwards, bias, initial_state, dropout
-        As in :class:`~sktime_rnn.layers.Stacked`; ``dropout`` is also that of embedded tokens and of the steps.
+        As in :class:`~sktime_rnn.layers.Stacked`.
     input_noise, step_network
         As in :class:`~sktime_rnn.networks.StepReader`; for grids, see :class:`GridNetwork`.
     grid_shape : tuple of int
@@ -182,7 +182,6 @@ class Encoder(StepReader):
                 initial_state=initial_state,
                 dropout=dropout,
             )
-        self.dropout = Dropout(dropout)
         self.step_size = self.vector_size if kind == "vector" else self.recurrent.output_size
         self.context_size = self.step_size if n_components is None else n_components
         self.compress = None if n_components is None else skip_init(nn.Linear, self.step_size, n_components)
@@ -227,9 +226,9 @@ class Encoder(StepReader):
         vectors, lengths = self._read(X, lengths, shapes)
         if self.recurrent is None:
             return Memory(self._compressed(vectors[:, 0]))
-        steps, last = self.recurrent.read(self.dropout(vectors) if self.embedding is not None else vectors, lengths)
+        steps, last = self.recurrent.read(vectors, lengths)
         mask = valid_steps(lengths, steps.shape[1])
-        steps = self.dropout(steps).masked_fill(~mask[:, :, None], 0.0)  # the padding may overflow under relu
+        steps = steps.masked_fill(~mask[:, :, None], 0.0)  # the padding may overflow under relu
         return Memory(self._compressed(last), steps, mask)
 
     def _compressed(self, last):

@@ -17,6 +17,41 @@ _WRITTEN_AT_ONCE = 64
 _HALF = math.log(0.5)
 
 
+class LengthNetwork(nn.Module):
+    """The length of an output: the logarithm of its number of rows, standardised.
+
+    It is found from the context vector and, where the decoder may look at the input steps, from their number.
+
+    Parameters
+    ----------
+    context_size, hidden_size : int
+        Width of the context vector and of the layer between.
+    sees_input : bool
+        Whether the number of input steps is known.
+    """
+
+    def __init__(self, context_size, hidden_size, sees_input):
+        super().__init__()
+        self.hidden = skip_init(nn.Linear, context_size, hidden_size)
+        self.out = skip_init(nn.Linear, hidden_size + sees_input, 1)
+        self.sees_input = sees_input
+        self.register_buffer("loc", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("scale", torch.ones((), dtype=torch.float64))
+
+    def reset_parameters(self, generator=None):
+        """Draw new weights (Glorot and Bengio 2010); biases are 0."""
+        for linear in (self.hidden, self.out):
+            draw_linear_(linear, generator)
+
+    def forward(self, memory):
+        """Return the standardised logarithm, (B, 1)."""
+        features = torch.tanh(self.hidden(memory.context))
+        if self.sees_input:
+            n_steps = memory.mask.sum(1, keepdim=True).double()
+            features = torch.cat([features, ((n_steps.log() - self.loc) / self.scale).to(features.dtype)], dim=1)
+        return self.out(features)
+
+
 class EncoderDecoder(nn.Module):
     """Encoder, decoder and head.
 
@@ -49,7 +84,9 @@ class EncoderDecoder(nn.Module):
         self.head = head.connect(decoder.hidden_size)
         self.length = None
         if getattr(head, "length", None) == "predict":
-            self.length = skip_init(nn.Linear, encoder.context_size, 1)
+            self.length = LengthNetwork(
+                encoder.context_size, decoder.hidden_size, sees_input=decoder.attention is not None
+            )
         self.teacher_forcing = 1.0
         self.generator = None
 
@@ -64,7 +101,7 @@ class EncoderDecoder(nn.Module):
         for part in (self.encoder, self.decoder, self.head):
             part.reset_parameters(generator)
         if self.length is not None:
-            draw_linear_(self.length, generator)
+            self.length.reset_parameters(generator)
 
     def read(self, X, lengths, shapes=None):
         """Return the memory that the decoder looks at; see :class:`Encoder`."""
@@ -77,7 +114,7 @@ class EncoderDecoder(nn.Module):
         scaled = ((y - self.head.loc) / self.head.scale).nan_to_num(0.0)
         return scaled.to(self.head.linear.weight.dtype)
 
-    def forward(self, X, lengths, y, shapes=None):
+    def forward(self, X, lengths, y, y_lengths, shapes=None):
         """Return the raw output of every step.
 
         Parameters
@@ -88,6 +125,8 @@ class EncoderDecoder(nn.Module):
             Number of valid steps of each.
         y : tensor of codes (B, T_out), or of values (B, T_out, K)
             The true output before each step: at first the code of the beginning, or NaN.
+        y_lengths : int64 tensor of shape (B,)
+            Number of rows of each output.
         shapes : int64 tensor of shape (B, 2), default=None
             Height and width, where samples are grids.
 
@@ -101,11 +140,15 @@ class EncoderDecoder(nn.Module):
         if self.training and self.teacher_forcing < 1 and self.feeds_back:
             raw = self._mixed(y, state, memory)
         else:
-            raw = self.head(self.dropout(self.decoder(y, state, memory)[0]))
+            raw = self.head(self.dropout(self._forced(y, state, memory, y_lengths)[0]))
         if self.length is None:
             return raw
-        log_length = self.length(memory.context)[:, None].expand(-1, raw.shape[1], -1)
+        log_length = self.length(memory)[:, None].expand(-1, raw.shape[1], -1)
         return torch.cat([raw, log_length.to(raw.dtype)], dim=2)
+
+    def _forced(self, y, state, memory, y_lengths):
+        known = None if getattr(self.head, "length", None) == "stop" else y_lengths
+        return self.decoder(y, state, memory, n_rows=known)
 
     @property
     def feeds_back(self):
@@ -148,8 +191,9 @@ class EncoderDecoder(nn.Module):
             Number of steps.
         """
         if lengths is None and self.length is not None:
-            lengths = (self.length(memory.context)[:, 0].double().exp().round().long() - 1).clamp(min=0)
+            lengths = self.head.n_rows(self.length(memory)[:, 0]) - 1
             lengths = torch.minimum(torch.maximum(lengths, shortest), longest)
+        n_rows = None if lengths is None else lengths + (self.length is not None)
         bound = longest if lengths is None else lengths
         width, K = int(bound.max()), self.head.n_outputs
         out = torch.zeros(len(bound), width, K, dtype=torch.float64, device=bound.device)
@@ -161,7 +205,8 @@ class EncoderDecoder(nn.Module):
         n_steps = 0
         while len(samples) and n_steps < width:
             n_now = min(1 if self.feeds_back else _WRITTEN_AT_ONCE, width - n_steps)
-            readouts, state, _ = self.decoder(before.expand(-1, n_now, -1), state, memory)
+            known = None if n_rows is None else n_rows[samples]
+            readouts, state, _ = self.decoder(before.expand(-1, n_now, -1), state, memory, n_rows=known)
             raw = self.head(readouts)
             out[samples, n_steps : n_steps + n_now] = raw[..., :K].double()
             if lengths is None:  # survival: the log-probability that the sequence is longer than t
@@ -183,13 +228,13 @@ class EncoderDecoder(nn.Module):
         written = torch.arange(width, device=bound.device) < found[:, None]
         return out.masked_fill(~written[:, :, None], 0.0), found
 
-    def attention_weights(self, X, lengths, y, shapes=None):
+    def attention_weights(self, X, lengths, y, y_lengths, shapes=None):
         """Return the weights of the input steps at every step, (B, T_out, T_in), and which of those are valid.
 
         The arguments are those of :meth:`forward`.
         """
         memory = self.read(X, lengths, shapes)
-        return self.decoder(self.scaled(y), self.decoder.start(memory), memory)[2], memory.mask
+        return self._forced(self.scaled(y), self.decoder.start(memory), memory, y_lengths)[2], memory.mask
 
 
 class Hypotheses:

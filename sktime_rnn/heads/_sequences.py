@@ -3,10 +3,14 @@
 Shapes: N rows, K values.
 """
 
+import torch
 from torch.nn import functional as F
 
 from sktime_rnn.heads._base import Head, weighted_mean
 from sktime_rnn.heads._values import PointHead
+
+_WEIGHT_OF_ENDS = 5.0
+_HEAD_START = 3.0  # of the blank, in units of log-odds
 
 
 class SeriesHead(PointHead):
@@ -18,8 +22,8 @@ class SeriesHead(PointHead):
 
     .. math:: p_t = P(L = t \mid L \ge t) = \sigma(z_t)
 
-    and its cross-entropy is added to the loss of the values. With "predict", z is the logarithm of L + 1, and its
-    squared error is added.
+    and its cross-entropy is added to the loss of the values, five times: one step of many is the end. With "predict", z
+    is the logarithm of L + 1, standardised, and its squared error is added.
 
     Parameters
     ----------
@@ -34,6 +38,9 @@ class SeriesHead(PointHead):
     def __init__(self, n_outputs, loss="squared_error", length="given"):
         super().__init__(n_outputs, loss)
         self.length = length
+        if length == "predict":
+            self.register_buffer("length_loc", torch.zeros((), dtype=torch.float64))
+            self.register_buffer("length_scale", torch.ones((), dtype=torch.float64))
 
     @property
     def raw_size(self):
@@ -65,9 +72,16 @@ class SeriesHead(PointHead):
         loss = weighted_mean(losses, known, weight)
         if self.length == "given":
             return loss
-        z, target = raw[:, -1], y[:, -1].to(raw.dtype)
-        of_length = F.binary_cross_entropy_with_logits if self.length == "stop" else F.mse_loss
-        return loss + weighted_mean(of_length(z, target, reduction="none"), None, weight)
+        z, end = raw[:, -1], y[:, -1]
+        if self.length == "stop":
+            losses = _WEIGHT_OF_ENDS * F.binary_cross_entropy_with_logits(z, end.to(z.dtype), reduction="none")
+        else:
+            losses = F.mse_loss(z, ((end - self.length_loc) / self.length_scale).to(z.dtype), reduction="none")
+        return loss + weighted_mean(losses, None, weight)
+
+    def n_rows(self, z):
+        """Return the number L + 1 of rows that a raw output tells of, int64 of the shape of z and at least 1."""
+        return (z.double() * self.length_scale + self.length_loc).exp().round().long().clamp(min=1)
 
     def predict(self, raw):
         """Return values in the unit of y, (..., K)."""
@@ -96,6 +110,12 @@ class AlignmentHead(Head):
     def __init__(self, n_symbols, blank):
         super().__init__(n_symbols)
         self.blank = blank
+
+    def reset_parameters(self, generator=None):
+        """Draw new weights; the blank starts out more probable than any symbol, as it will be in most steps."""
+        super().reset_parameters(generator)
+        with torch.no_grad():
+            self.linear.bias[self.blank] = _HEAD_START
 
     def negative_log_likelihood(self, raw, lengths, y, y_lengths):
         """Return minus the log-probability of every transcript.

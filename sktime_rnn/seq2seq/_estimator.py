@@ -45,7 +45,8 @@ class Seq2SeqTransformer(Seq2SeqMethods):
     attention : {"auto", "additive", "dot", "general"} or None, default="auto"
         How the decoder scores input steps: :class:`~sktime_rnn.attention.AdditiveAttention`,
         :class:`~sktime_rnn.attention.DotAttention`, :class:`~sktime_rnn.attention.GeneralAttention`; None for the
-        context vector alone. "auto" is "general", or None where inputs are vectors or ``output="encoding"``.
+        context vector alone. "auto" is "additive" for symbols and "general" for values, and None where inputs are
+        vectors or ``output="encoding"``.
     input_feeding : bool, default=False
         Whether the decoder reads what was read out at the step before, r_{t-1}; slower, since nothing of a sequence can
         then be computed at once.
@@ -64,9 +65,9 @@ class Seq2SeqTransformer(Seq2SeqMethods):
         its symbols are (connectionist temporal classification). For transcripts in the order of the input and not
         longer than it, as in speech.
     output_length : int or {"auto", "stop", "predict", "input"}, default="auto"
-        How long outputs are. "stop": they end when the decoder says so; "predict": the length is predicted from C
-        before; "input": as long as the input; or a number. "auto" is the length that all y share; "input" where
-        values are all as long as their inputs; otherwise "stop".
+        How long outputs are. "stop": they end when the decoder says so; "predict": the length of values is predicted
+        from C before; "input": as long as the input; or a number. "auto" is the length that all y share; "input" where
+        values are all as long as their inputs; otherwise "stop" for symbols and "predict" for values.
     feedback : bool or "auto", default="auto"
         Whether the decoder reads its last output y_{t-1}. "auto" is True for symbols and False for values; in place of
         values it then reads its place in the sequence.
@@ -74,7 +75,7 @@ class Seq2SeqTransformer(Seq2SeqMethods):
         Probability that in training the decoder reads the true last output, not its own.
     teacher_forcing_schedule : {"constant", "linear", "exponential", "sigmoid"}, default="constant"
         How that probability falls from 1 to ``teacher_forcing`` over training (scheduled sampling).
-    label_smoothing : float, default=0.0
+    label_smoothing : float, default=0.1
         Share of the probability that targets spread over all symbols.
     beam_width : int, default=1
         Number of beginnings that are kept while symbols are written; 1 is greedy.
@@ -88,8 +89,8 @@ class Seq2SeqTransformer(Seq2SeqMethods):
         of the input as the most in ``fit``.
     no_repeat_ngram_size : int, default=0
         Runs of so many symbols occur once only in an output; 0 for no such limit.
-    dropout : float, default=0.3
-        Share of values set to zero in training: of embedded tokens, encoded steps, between layers, before the output.
+    dropout : float, default=0.2
+        Share of values set to zero in training: between layers, and before the output.
     input_noise : float or "auto", default=0.0
         In training, standard deviation of Gaussian noise added to standardised values of X; for tokens the probability
         that one is read as unknown, in X and by the decoder. "auto" is two thirds of ``dropout``.
@@ -121,15 +122,15 @@ class Seq2SeqTransformer(Seq2SeqMethods):
         What is minimised for values, in units of their standard deviation.
     optimizer : {"adam", "adamw", "sgd", "rmsprop"} or callable, default="adam"
         A name, or a class of torch.optim.
-    lr : float, default=0.003
+    lr : float, default=0.004
         Learning rate.
     lr_schedule : {"auto", "constant", "cosine", "one_cycle"}, default="auto"
         Learning rate over training: "one_cycle" rises for a tenth of it and falls to 0 along half a cosine. "auto" is
         "one_cycle", or nothing where ``callbacks`` holds an LRScheduler.
     max_epochs : int or "auto", default="auto"
-        Number of passes over the data; "auto" is as many as make 1,500 updates within 4 million time steps, at least
-        10 and at most 300.
-    batch_size : int, default=64
+        Number of passes over the data; "auto" is as many as make 2,500 updates within 4 million time steps of X
+        and y, at least 10 and at most 200.
+    batch_size : int, default=32
         Number of pairs in a training batch.
     max_batch_steps : int, default=65536
         Most steps in a training batch, of inputs and outputs, padding included.
@@ -256,13 +257,13 @@ class Seq2SeqTransformer(Seq2SeqMethods):
         feedback="auto",
         teacher_forcing=1.0,
         teacher_forcing_schedule="constant",
-        label_smoothing=0.0,
+        label_smoothing=0.1,
         beam_width=1,
         length_penalty=1.0,
         min_length=0,
         max_length="auto",
         no_repeat_ngram_size=0,
-        dropout=0.3,
+        dropout=0.2,
         input_noise=0.0,
         input="sequence",
         step_network=None,
@@ -276,10 +277,10 @@ class Seq2SeqTransformer(Seq2SeqMethods):
         missing="error",
         loss="squared_error",
         optimizer="adam",
-        lr=0.003,
+        lr=0.004,
         lr_schedule="auto",
         max_epochs="auto",
-        batch_size=64,
+        batch_size=32,
         max_batch_steps=65536,
         weight_decay=0.0,
         max_grad_norm=1.0,

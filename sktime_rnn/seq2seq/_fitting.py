@@ -20,6 +20,8 @@ from sktime_rnn.sequences import Sequences
 
 END = BLANK = 1  # codes of the output vocabulary; 0 is the unknown symbol
 _OF_SYMBOLS = ("label_smoothing", "beam_width", "length_penalty", "no_repeat_ngram_size")
+_MIN_UPDATES = 2500
+_EPOCHS = (10, 200)
 _OF_VALUES = ("loss",)
 _OF_DECODER = (
     "attention",
@@ -131,7 +133,7 @@ class PairTrainer(BaseSequenceRNN):
             return int(lengths[0])
         if not self._reconstructed and (lengths == sequences.lengths).all():
             return "input"
-        return "stop"
+        return "predict"
 
     def _check_outputs(self, sequences, outputs, form):
         """Refuse outputs that are not of the kind and the length of those in ``fit``."""
@@ -260,7 +262,9 @@ class PairTrainer(BaseSequenceRNN):
     def _attention(self):
         if self.attention != "auto":
             return self.attention
-        return None if self.input == "vector" or self.output == "encoding" else "general"
+        if self.input == "vector" or self.output == "encoding":
+            return None
+        return "additive" if self._form.is_symbols else "general"
 
     def _context(self):
         if self.context != "auto":
@@ -336,10 +340,24 @@ class PairTrainer(BaseSequenceRNN):
     def _reader(self, module):
         return module.encoder
 
+    def _build(self, sequences, dataset):
+        module = super()._build(sequences, dataset)
+        if getattr(module, "length", None) is not None:
+            mean, scale = step_statistics(np.log(sequences.lengths)[:, None])
+            module.length.loc.fill_(mean[0])
+            module.length.scale.fill_(scale[0])
+        return module
+
     def _learn_target_scaling(self, head, dataset):
-        if self._form.is_symbols or not self.standardize:
+        if self._form.is_symbols:
             return
         targets = dataset.targets.sequences
+        if self._length == "predict":
+            mean, scale = step_statistics(np.log(targets.lengths)[:, None], dataset.weight)
+            head.length_loc.fill_(mean[0])
+            head.length_scale.fill_(scale[0])
+        if not self.standardize:
+            return
         weight = None if dataset.weight is None else np.repeat(dataset.weight, targets.lengths)
         mean, scale = step_statistics(targets.values, weight)
         head.loc.copy_(torch.from_numpy(mean))
@@ -359,4 +377,4 @@ class PairTrainer(BaseSequenceRNN):
 
     def _n_epochs(self, dataset, n_batches):
         n_steps = len(dataset.X.values) + len(dataset.targets.sequences.values)
-        return n_epochs(self.max_epochs, n_batches, n_steps)
+        return n_epochs(self.max_epochs, n_batches, n_steps, _MIN_UPDATES, _EPOCHS)
