@@ -10,7 +10,7 @@ INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --constrain
 .PHONY: help demo test lint bench docs
 
 help:
-	@echo "make demo   classify raw recordings and forecast a series, in under two minutes"
+	@echo "make demo   classify recordings, forecast a series and translate sentences, in two minutes"
 	@echo "make test   the whole test suite"
 	@echo "make lint   ruff"
 	@echo "make bench  the benchmarks"
@@ -30,6 +30,8 @@ bench: $(VENV)/.installed-benchmarks
 	$(RUN) benchmarks/accuracy.py
 	$(RUN) benchmarks/forecasting.py
 	$(RUN) benchmarks/forecast_accuracy.py
+	$(RUN) benchmarks/seq2seq.py
+	$(RUN) benchmarks/seq2seq_accuracy.py
 
 docs: $(VENV)/.installed-docs
 	$(RUN) -m sphinx --fail-on-warning --keep-going --builder html docs docs/_build/html

@@ -1,9 +1,17 @@
-"""Run all benchmarks: `python -m benchmarks`, in the repository's root. It takes two hours or more."""
+"""Run all benchmarks: `python -m benchmarks`, in the repository's root. It takes many hours."""
 
 import subprocess
 import sys
 from pathlib import Path
 
-for script in ("throughput.py", "accuracy.py", "forecasting.py", "forecast_accuracy.py"):
+SCRIPTS = (
+    "throughput.py",
+    "accuracy.py",
+    "forecasting.py",
+    "forecast_accuracy.py",
+    "seq2seq.py",
+    "seq2seq_accuracy.py",
+)
+for script in SCRIPTS:
     print(f"# {script}\n", flush=True)
     subprocess.run([sys.executable, Path(__file__).with_name(script)], check=True)

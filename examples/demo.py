@@ -1,12 +1,13 @@
-"""Who is speaking, and how many will fly? Classify recordings of unequal length, search, and forecast a series."""
+"""Who is speaking, how many will fly, and how is that said in French? Classify, search, forecast, translate."""
 
+from itertools import product
 from time import perf_counter
 
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sktime_rnn import RNNClassifier, RNNForecaster, TimeDistributed
+from sktime_rnn import RNNClassifier, RNNForecaster, Seq2SeqTransformer, TimeDistributed
 from sktime_rnn.datasets import load_airpassengers, load_japanese_vowels
 
 
@@ -46,10 +47,28 @@ def forecast():
     print(f"{covered} of 24 months within the 80 % interval ({perf_counter() - start:.0f} s)")
 
 
+def translate():
+    """Translate sentences that were not seen, word by word."""
+    subjects = {"i am": "je suis", "you are": "tu es", "he is": "il est", "we are": "nous sommes"}
+    moods = {"tired": "las", "late": "en retard", "here": "ici", "at home": "a la maison", "ill": "malade"}
+    times = {"now": "maintenant", "again": "encore", "today": "aujourd hui", "often": "souvent"}
+    english = [" ".join(words) for words in product(subjects, moods, times)]
+    french = [" ".join(words) for words in product(*map(dict.values, (subjects, moods, times)))]
+    known = [i for i in range(len(english)) if i % 7 != 3]
+    start = perf_counter()
+    translator = Seq2SeqTransformer(tokenizer="word", max_epochs=60, random_state=0)
+    translator.fit([english[i] for i in known], [french[i] for i in known])
+    print(f"\n{len(known)} English sentences with their French, and two new ones", end=" ")
+    print(f"({perf_counter() - start:.0f} s):")
+    for sentence, translation in zip(english[3::35], translator.predict(english[3::35]), strict=True):
+        print(f"  {sentence} -> {translation}")
+
+
 def main():
-    """Show both."""
+    """Show all three."""
     classify()
     forecast()
+    translate()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.utils import skip_init
 from torch.utils.checkpoint import checkpoint
 
-_SCORED_AT_ONCE = 1 << 25  # numbers of an additive score that are held at a time
+_SCORED_AT_ONCE = 1 << 20  # numbers of an additive score that are held at a time
 
 
 class AttentionPooling(nn.Module):

@@ -120,7 +120,7 @@ class PairIterator(BatchIterator):
     inputs : dict
         ``X`` and ``lengths`` as in :class:`BatchIterator`, ``shapes`` (B, 2) of grids, ``y``, what the decoder reads:
         codes (B, S) or values (B, S, K), which begin with ``begin`` or NaN, and ``y_lengths`` (B,), their numbers of
-        rows. ``rows`` are the places of the valid rows in (B * S,). Of aligned outputs, ``y`` (B, S) are the codes.
+        rows. ``valid`` are the places of those rows in (B * S,). Of aligned outputs, ``y`` (B, S) are the codes.
     y : tensor
         Targets of the valid rows; the lengths of aligned outputs.
     """
@@ -164,7 +164,7 @@ class PairIterator(BatchIterator):
                 inputs["weight"] = self.weight[torch.from_numpy(indices)]
             return inputs, torch.from_numpy(lengths)
         inputs["y"] = self._padded(indices, lengths, 1)
-        inputs["rows"] = torch.from_numpy(np.flatnonzero(np.arange(lengths.max()) < lengths[:, None]))
+        inputs["valid"] = torch.from_numpy(np.flatnonzero(np.arange(lengths.max()) < lengths[:, None]))
         if self.weight is not None:
             inputs["weight"] = self.weight[torch.from_numpy(np.repeat(indices, lengths))]
         places = torch.from_numpy(flat_steps(self.outputs.offsets, indices))

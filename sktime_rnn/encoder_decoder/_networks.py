@@ -114,7 +114,7 @@ class EncoderDecoder(nn.Module):
         scaled = ((y - self.head.loc) / self.head.scale).nan_to_num(0.0)
         return scaled.to(self.head.linear.weight.dtype)
 
-    def forward(self, X, lengths, y, y_lengths, shapes=None):
+    def forward(self, X, lengths, y, y_lengths, shapes=None, valid=None):
         """Return the raw output of every step.
 
         Parameters
@@ -129,22 +129,28 @@ class EncoderDecoder(nn.Module):
             Number of rows of each output.
         shapes : int64 tensor of shape (B, 2), default=None
             Height and width, where samples are grids.
+        valid : int64 tensor of shape (N,), default=None
+            The places, in (B * T_out,), of the rows that are wanted; all of them by default.
 
         Returns
         -------
-        raw : tensor of shape (B, T_out, raw_size)
+        raw : tensor of shape (B, T_out, raw_size) or (N, raw_size)
             What the head turns into a loss or a prediction.
         """
         memory = self.read(X, lengths, shapes)
         y, state = self.scaled(y), self.decoder.start(memory)
         if self.training and self.teacher_forcing < 1 and self.feeds_back:
             raw = self._mixed(y, state, memory)
+            raw = raw if valid is None else raw.flatten(0, 1).index_select(0, valid)
         else:
-            raw = self.head(self.dropout(self._forced(y, state, memory, y_lengths)[0]))
+            readouts = self._forced(y, state, memory, y_lengths)[0]
+            readouts = readouts if valid is None else readouts.flatten(0, 1).index_select(0, valid)
+            raw = self.head(self.dropout(readouts))
         if self.length is None:
             return raw
-        log_length = self.length(memory)[:, None].expand(-1, raw.shape[1], -1)
-        return torch.cat([raw, log_length.to(raw.dtype)], dim=2)
+        log_length = self.length(memory)[:, None].expand(-1, y.shape[1], -1)
+        log_length = log_length if valid is None else log_length.flatten(0, 1).index_select(0, valid)
+        return torch.cat([raw, log_length.to(raw.dtype)], dim=-1)
 
     def _forced(self, y, state, memory, y_lengths):
         known = None if getattr(self.head, "length", None) == "stop" else y_lengths

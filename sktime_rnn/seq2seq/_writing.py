@@ -223,7 +223,7 @@ class Writer(PairTrainer):
         module, device = self.net_.module_, self.net_.device
         with threads, no_grad, autocast:
             for indices, (inputs, _) in self._pairs(sequences, outputs):
-                inputs = {name: value.to(device) for name, value in inputs.items() if name != "rows"}
+                inputs = {name: value.to(device) for name, value in inputs.items() if name != "valid"}
                 weights, mask = module.attention_weights(**inputs)
                 n_in = mask.sum(1).tolist()
                 for i, weight, n in zip(indices.tolist(), weights.double().cpu().numpy(), n_in, strict=True):
