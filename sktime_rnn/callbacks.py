@@ -139,7 +139,7 @@ class TeacherForcing(ByProgress):
     Parameters
     ----------
     ratio : float
-        The probability that is reached in the end.
+        The probability that is reached in the end; "exponential" and "sigmoid" come within a hundredth of it.
     schedule : {"constant", "linear", "exponential", "sigmoid"}
         How it falls from 1; "constant" begins with ``ratio``.
     """

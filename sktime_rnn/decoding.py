@@ -145,7 +145,7 @@ class Sampler:
             log_proba = log_proba[:, :, : self.top_k]
         share = log_proba.softmax(2).cumsum(2)
         if self.top_p is not None:
-            before = share - log_proba.softmax(2)
+            before = torch.nn.functional.pad(share[:, :, :-1], (1, 0))
             share = log_proba.masked_fill(before >= self.top_p, -torch.inf).softmax(2).cumsum(2)
         hypotheses = torch.arange(log_proba.shape[1], device=log_proba.device)
         u = uniform(self.seed, samples[:, None], hypotheses, n_steps) * share[:, :, -1]
@@ -171,8 +171,8 @@ def uniform(seed, *places):
     u : float64 tensor
         One number a place.
     """
-    z = torch.tensor(seed & 0x7FFFFFFFFFFFFFFF)
-    for place in places:
+    z = torch.tensor(0)
+    for place in (seed & 0x7FFFFFFFFFFFFFFF, *places):
         z = z + torch.as_tensor(place) + 1
         z = z * _MIX[0] + _MIX[0]
         z = (z ^ _shifted(z, 30)) * _MIX[1]
@@ -213,6 +213,7 @@ def walk(hypotheses, limits, choose):
     while len(samples):
         log_proba = hypotheses.step(codes)
         codes = choose(limits.allowed(log_proba, history, samples), samples, history.shape[2])
+        codes = codes.masked_fill(done, limits.end)
         total = total + log_proba.gather(2, codes[:, :, None])[:, :, 0].double().masked_fill(done, 0.0)
         out.lengths[samples] += (~done & (codes != limits.end)).long()
         done = done | (codes == limits.end)
@@ -336,8 +337,8 @@ class _Pool:
         self.score, kept = score.topk(width, dim=1)
         self.codes = torch.cat([codes, new], dim=1).gather(1, kept[:, :, None].expand(-1, -1, n_steps))
         lengths = torch.cat([self.lengths, torch.full_like(parents, n_steps)], dim=1)
-        self.lengths = lengths.gather(1, kept)
         self.log_proba = torch.cat([self.log_proba, log_proba], dim=1).gather(1, kept)
+        self.lengths = lengths.gather(1, kept).masked_fill(self.log_proba == -torch.inf, 0)
 
     def keep(self, samples):
         """Go on with some of the inputs alone."""
@@ -428,7 +429,7 @@ def _extended(state, log_proba, blank):
     grown.scatter_(2, last[:, :, None], (in_blank + at_last)[:, :, None])  # a repetition needs a blank before it
     grown[:, :, blank] = -torch.inf
     # A beginning that grows into another one that is kept adds to that one.
-    same = parent[:, None] == name[:, :, None]  # (B, from, to)
+    same = (parent[:, None] == name[:, :, None]) & (total > -torch.inf)[:, None]  # (B, from, to)
     joined = grown.gather(2, last[:, None].expand(-1, W, -1)).masked_fill(~same, -torch.inf)
     stay_symbol = torch.logaddexp(stay_symbol, joined.logsumexp(1))
     taken = torch.zeros(B, W, K, dtype=torch.int64, device=grown.device)

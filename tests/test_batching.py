@@ -9,7 +9,10 @@ import torch
 from sktime_rnn import Sequences, check_sequences
 from sktime_rnn.batching import (
     BatchIterator,
+    PairDataset,
+    PairIterator,
     SequenceDataset,
+    Targets,
     WindowDataset,
     WindowFeatures,
     WindowIterator,
@@ -477,6 +480,211 @@ def test_as_dataset_joins_sequences_and_targets():
 def test_as_dataset_refuses_what_is_not_checked(X):
     with pytest.raises(TypeError, match=rf"must be a Sequences, got {type(X).__name__}\. Pass check_sequences"):
         as_dataset(X)
+
+
+# --- pairs of sequences ---
+
+BEGIN = 99
+EMPTY = [
+    pytest.param([0, 2, 3, 1], id="first"),
+    pytest.param([2, 1, 3, 0], id="last"),
+    pytest.param([2, 0, 0, 1], id="in-between"),
+    pytest.param([0, 0, 3, 0], id="all-but-one"),
+    pytest.param([0, 0, 0, 0], id="all"),
+    pytest.param([3, 1, 2, 4], id="none"),
+]
+
+
+def make_pairs(lengths, out_lengths, kind="symbols", weight=None, rng=None):
+    """Pairs of inputs and outputs, each step of them another number; values are drawn if there is a generator."""
+    X = of_lengths(lengths, rng=rng)
+    if kind in ("symbols", "aligned"):
+        begin = BEGIN if kind == "symbols" else None
+        return PairDataset(X, Targets(of_lengths(out_lengths, ()), begin, aligned=kind == "aligned"), weight)
+    return PairDataset(X, Targets(of_lengths(out_lengths, rng=rng), end=None if kind == "values" else kind), weight)
+
+
+def pairs(lengths, out_lengths, kind="symbols", weight=None, **options):
+    return PairIterator(make_pairs(lengths, out_lengths, kind, weight), **options)
+
+
+@pytest.mark.parametrize("max_batch_steps", [None, 900])
+@pytest.mark.parametrize("n", [1, 31, 33, 1000])
+def test_each_epoch_holds_every_pair_once(rng, n, max_batch_steps):
+    options = {"batch_size": 16, "max_batch_steps": max_batch_steps}
+    lengths = log_uniform(rng, n), log_uniform(rng, n)
+    for shuffled in (None, rng):
+        batches = pairs(*lengths, **options, rng=shuffled)
+        for _ in range(2):
+            np.testing.assert_array_equal(np.sort(np.concatenate(batches.plan())), np.arange(n))
+
+
+def test_pairs_are_sorted_by_inputs_and_then_by_outputs(rng):
+    lengths, out_lengths = rng.integers(1, 6, size=(2, 200))
+    order = np.concatenate(pairs(lengths, out_lengths, batch_size=8).plan())
+    both = list(zip(lengths[order], out_lengths[order], strict=True))
+    assert both == sorted(both)
+
+
+def test_pairs_of_like_lengths_hold_little_padding(rng):
+    lengths = log_uniform(rng, 1000)
+    out_lengths = np.maximum(1, (lengths * rng.uniform(0.8, 1.2, size=1000)).astype(np.int64))
+    plan = pairs(lengths, out_lengths, batch_size=32, rng=rng).plan()
+    padded = sum(len(batch) * (lengths[batch].max() + out_lengths[batch].max()) for batch in plan)
+    assert padded < 1.2 * (lengths.sum() + out_lengths.sum())
+
+
+@pytest.mark.parametrize("opposite", [False, True], ids=["any", "opposite"])
+@pytest.mark.parametrize("shuffled", [False, True])
+@pytest.mark.parametrize("max_batch_steps", [20, 1000, 5000])
+def test_most_steps_of_a_batch_of_pairs_padding_on_both_sides_included(rng, max_batch_steps, shuffled, opposite):
+    lengths = log_uniform(rng, 300)
+    out_lengths = 310 - lengths if opposite else log_uniform(rng, 300)  # the longer an input, the shorter its output
+    batches = pairs(lengths, out_lengths, batch_size=64, max_batch_steps=max_batch_steps, rng=rng if shuffled else None)
+    for inputs, _ in batches:
+        n_pairs, n_steps = inputs["X"].shape[:2]
+        n_rows = inputs["y"].shape[1]
+        assert n_pairs == 1 or n_pairs * (n_steps + n_rows) <= max_batch_steps
+
+
+@pytest.mark.parametrize("max_batch_steps", [None, 20, 700])
+def test_number_of_batches_of_pairs_is_that_of_the_plan(rng, max_batch_steps):
+    lengths, out_lengths = log_uniform(rng, 100), log_uniform(rng, 100)
+    batches = pairs(lengths, out_lengths, batch_size=16, max_batch_steps=max_batch_steps)
+    assert len(batches) == len(batches.plan())
+
+
+@pytest.mark.parametrize("kind", ["symbols", "values", "stop", "predict"])
+def test_batches_of_pairs_equal_a_loop(rng, kind):
+    lengths, out_lengths = rng.integers(1, 9, size=(2, 23))
+    data = make_pairs(lengths, out_lengths, kind)
+    batches = PairIterator(data, batch_size=5, rng=rng)
+    for indices in batches.plan():
+        inputs, y = batches.cut(indices)
+        assert set(inputs) == {"X", "lengths", "y", "y_lengths", "valid"}
+        assert inputs["y_lengths"].tolist() == out_lengths[indices].tolist()
+        found = list(y)
+        for b, i in enumerate(indices):
+            x, out = data.X[i], data.targets.sequences[i]
+            np.testing.assert_array_equal(inputs["X"][b, : len(x)], x)
+            assert inputs["lengths"][b] == len(x)
+            np.testing.assert_array_equal(inputs["y"][b, 1 : len(out)], out[:-1])
+            begins = inputs["y"][b, 0]
+            assert begins == BEGIN if kind == "symbols" else begins.isnan().all()
+            rows = np.stack([found.pop(0).numpy() for _ in out])
+            np.testing.assert_array_equal(rows if kind == "symbols" else rows[:, :2], out)
+            if kind == "stop":
+                assert rows[:, 2].tolist() == [0.0] * (len(out) - 1) + [1.0]
+            if kind == "predict":
+                np.testing.assert_allclose(rows[:, 2], np.log(len(out)))
+        assert not found
+        longest = out_lengths[indices].max()
+        assert inputs["y"].shape[:2] == (len(indices), longest)
+        valid = [b * longest + t for b, i in enumerate(indices) for t in range(out_lengths[i])]
+        assert inputs["valid"].tolist() == valid
+
+
+@pytest.mark.parametrize("kind", ["symbols", "values", "aligned"])
+@pytest.mark.parametrize("out_lengths", EMPTY)
+def test_outputs_may_be_empty(kind, out_lengths):
+    data = make_pairs([5, 2, 4, 3], out_lengths, kind)
+    for batch_size in (1, 2, 4):
+        batches = PairIterator(data, batch_size=batch_size)
+        for indices in batches.plan():
+            inputs, y = batches.cut(indices)
+            lengths = np.array(out_lengths)[indices]
+            assert inputs["y"].shape[:2] == (len(indices), lengths.max())
+            assert inputs["y_lengths"].tolist() == lengths.tolist()
+            shift = kind != "aligned"
+            for row, i, length in zip(inputs["y"], indices, lengths, strict=True):
+                out = data.targets.sequences[i]
+                np.testing.assert_array_equal(row[shift:length], out[: length - shift] if length else out)
+            if kind == "aligned":
+                assert y.tolist() == lengths.tolist()
+                assert "valid" not in inputs
+            else:
+                wanted = np.concatenate([data.targets.sequences[i] for i in indices])
+                np.testing.assert_array_equal(y, wanted)
+                assert len(inputs["valid"]) == lengths.sum()
+
+
+def test_ends_of_values_by_hand():
+    out = Sequences(np.array([[1.0], [2.0], [np.nan], [np.nan], [3.0], [np.nan]]), [0, 3, 4, 6])
+    stops, lengths = (Targets(out, end=end).rows() for end in ("stop", "predict"))
+    np.testing.assert_array_equal(stops[:, 0], out.values[:, 0])
+    np.testing.assert_array_equal(stops[:, 1], [0, 0, 1, 1, 0, 1])
+    np.testing.assert_allclose(lengths[:, 1], np.log([3, 3, 3, 1, 2, 2]))
+    assert Targets(out).rows() is out.values
+
+
+@pytest.mark.parametrize("kind", ["symbols", "stop", "aligned"])
+def test_weights_of_pairs_are_those_of_their_rows(rng, kind):
+    lengths, out_lengths = rng.integers(1, 9, size=(2, 12))
+    weight = rng.uniform(size=12)
+    batches = pairs(lengths, out_lengths, kind, weight, batch_size=5)
+    for indices in batches.plan():
+        inputs, y = batches.cut(indices)
+        expected = weight[indices] if kind == "aligned" else np.repeat(weight[indices], out_lengths[indices])
+        np.testing.assert_array_equal(inputs["weight"], expected)
+        assert len(inputs["weight"]) == len(y)
+
+
+def test_grids_bring_their_shapes(rng):
+    shapes = np.array([[2, 3], [1, 4], [3, 3]])
+    grids = Sequences(rng.normal(size=(19, 2)), [0, 6, 10, 19], shapes)
+    batches = PairIterator(PairDataset(grids, Targets(of_lengths([2, 1, 3], ()), BEGIN)), batch_size=2)
+    for indices in batches.plan():
+        inputs, _ = batches.cut(indices)
+        np.testing.assert_array_equal(inputs["shapes"], shapes[indices])
+        assert inputs["lengths"].tolist() == shapes[indices].prod(axis=1).tolist()
+
+
+def test_pairs_are_scaled_on_the_side_of_inputs_alone(rng):
+    scaling = InputScaling(2, dtype=torch.float64)
+    scaling.mean.copy_(torch.tensor([5.0, 1.0]))
+    scaling.scale.copy_(torch.tensor([2.0, 4.0]))
+    data = make_pairs([2, 3], [2, 1], "values")
+    (inputs, y), (plain, wanted) = (next(iter(PairIterator(data, scaling=s))) for s in (scaling, None))
+    torch.testing.assert_close(inputs["X"], scaling(plain["X"]))
+    torch.testing.assert_close(inputs["y"], plain["y"], equal_nan=True)
+    assert torch.equal(y, wanted)
+
+
+@pytest.mark.parametrize("kind", ["symbols", "stop", "aligned"])
+def test_take_keeps_outputs_weights_and_groups_with_their_inputs(rng, kind):
+    data = make_pairs([4, 1, 7, 3], [2, 5, 1, 3], kind, rng.uniform(size=4), rng)
+    data.groups = np.array(list("abca"))
+    taken = data.take(np.array([3, 0]))
+    assert len(taken) == 2
+    assert (taken.targets.begin, taken.targets.end) == (data.targets.begin, data.targets.end)
+    assert taken.targets.aligned == data.targets.aligned
+    for i, j in enumerate((3, 0)):
+        np.testing.assert_array_equal(taken.X[i], data.X[j])
+        np.testing.assert_array_equal(taken.targets.sequences[i], data.targets.sequences[j])
+    np.testing.assert_array_equal(taken.weight, data.weight[[3, 0]])
+    assert taken.groups.tolist() == ["a", "a"]
+    plain = make_pairs([4, 1], [2, 5], kind).take(np.array([1]))
+    assert plain.weight is plain.groups is None
+
+
+def test_pairs_of_no_weight_leave_and_the_mean_is_one():
+    data = make_pairs([4, 1, 7, 3], [2, 5, 1, 3], weight=np.array([2.0, 0.0, 6.0, 1.0]))
+    data.groups = np.arange(4)
+    weighed = data.weighed()
+    np.testing.assert_allclose(weighed.weight, np.array([2, 6, 1]) / 3, rtol=1e-12)
+    assert weighed.X.lengths.tolist() == [4, 7, 3]
+    assert weighed.targets.sequences.lengths.tolist() == [2, 1, 3]
+    assert weighed.groups.tolist() == [0, 2, 3]
+    assert weighed.targets.begin == BEGIN
+    huge = make_pairs([1, 1], [1, 1], weight=np.array([1e308, 1e308])).weighed()
+    np.testing.assert_allclose(huge.weight, 1, rtol=1e-12)
+    unweighted = make_pairs([1, 1], [1, 1])
+    assert unweighted.weighed() is unweighted
+
+
+def test_pairs_of_no_weight_at_all_are_refused():
+    with pytest.raises(ValueError, match="got only zeros. Raise one of them"):
+        make_pairs([1, 2], [1, 2], weight=np.zeros(2)).weighed()
 
 
 # --- windows of series ---

@@ -1,5 +1,7 @@
 """Heads: losses equal scikit-learn's metrics, weights stand for repetitions, predictions come in the unit of y."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from sklearn.metrics import log_loss, mean_absolute_error, mean_pinball_loss, me
 
 from sktime_rnn.heads import (
     DISTRIBUTIONS,
+    AlignmentHead,
     CategoricalHead,
     Head,
     MultiLabelHead,
@@ -16,6 +19,7 @@ from sktime_rnn.heads import (
     NormalHead,
     PointHead,
     QuantileHead,
+    SeriesHead,
     StudentTHead,
     student_t_quantile,
     weighted_mean,
@@ -222,6 +226,20 @@ def test_categorical_decision(generator):
     assert torch.equal(head.decision(raw) > 0, head.predict(raw) == 1)
     raw = torch.randn(N, 3, generator=generator)
     assert CategoricalHead(3).decision(raw) is raw
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.9])
+def test_label_smoothing_spreads_a_share_evenly_in_training(smoothing, generator):
+    head = CategoricalHead(4, label_smoothing=smoothing)
+    raw = torch.randn(N, 4, generator=generator, dtype=torch.float64)
+    y = torch.randint(4, (N,), generator=generator)
+    log_proba = raw.log_softmax(1)
+    plain = -log_proba[torch.arange(N), y]
+    expected = (1 - smoothing) * plain - smoothing * log_proba.mean(1)
+    torch.testing.assert_close(head.train().losses(raw, y), expected)
+    torch.testing.assert_close(head.train().loss(raw, y), expected.mean())
+    torch.testing.assert_close(head.eval().losses(raw, y), plain)
+    torch.testing.assert_close(head.eval().log_likelihood(raw, y), -plain)
 
 
 # -- labels
@@ -505,3 +523,183 @@ def test_heads_of_distributions_name_their_parameters(generator):
         assert (head.n_params, head.raw_size) == (n_params, 2 * n_params)
         for i, part in enumerate(head.parameters_of(raw)):
             torch.testing.assert_close(part, raw[:, i::n_params])
+
+
+# -- sequences of values
+
+
+def make_series(length="given", loss="squared_error"):
+    head = SeriesHead(2, loss, length)
+    head.loc.copy_(torch.tensor([100.0, -3.0]))
+    head.scale.copy_(torch.tensor([20.0, 0.5]))
+    if length == "predict":
+        head.length_loc.fill_(1.5)
+        head.length_scale.fill_(0.5)
+    return head
+
+
+def draw_series(generator, length, missing=0.3):
+    """Raw rows, and targets of which some are not known; the last row is an end, all NaN where lengths are learnt."""
+    raw = torch.randn(N, 2 + (length != "given"), generator=generator, dtype=torch.float64)
+    y = torch.tensor([100.0, -3.0]) + torch.randn(N, 2, generator=generator, dtype=torch.float64) * 2
+    y = y.masked_fill(torch.rand(N, 2, generator=generator) < missing, torch.nan)
+    if length == "given":
+        return raw, y
+    y[-1] = torch.nan
+    of_length = torch.zeros(N, 1) if length == "stop" else torch.full((N, 1), float(np.log(N)))
+    of_length[-1] = 1.0 if length == "stop" else of_length[-1]
+    return raw, torch.cat([y, of_length], dim=1)
+
+
+def length_loss(length, z, target):
+    if length == "predict":
+        return (z - (target - 1.5) / 0.5) ** 2
+    p = 1 / (1 + np.exp(-z))
+    return -5 * np.where(target == 1, np.log(p), np.log(1 - p))  # one step of many is the end
+
+
+EVERY_LENGTH = pytest.mark.parametrize("length", ["given", "stop", "predict"])
+
+
+@EVERY_LENGTH
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("loss", POINT_LOSSES)
+def test_loss_of_values_and_length_by_hand(loss, length, weighted, generator):
+    head, (raw, y) = make_series(length, loss), draw_series(generator, length)
+    weight = torch.rand(N, generator=generator, dtype=torch.float64) if weighted else None
+    w = np.ones(N) if weight is None else weight.numpy()
+    error = np.abs(raw[:, :2].numpy() - (y[:, :2].numpy() - [100.0, -3.0]) / [20.0, 0.5])
+    huber = np.where(error < 1, error**2 / 2, error - 0.5)
+    of_values = {"squared_error": error**2, "absolute_error": error, "huber": huber}[loss]
+    known = ~np.isnan(of_values)
+    assert 0 < known.sum() < known.size
+    expected = np.average(of_values[known], weights=np.broadcast_to(w[:, None], known.shape)[known])
+    if length != "given":
+        expected += np.average(length_loss(length, raw[:, 2].numpy(), y[:, 2].numpy()), weights=w)
+    assert head.loss(raw, y, weight=weight).item() == pytest.approx(expected, rel=1e-6)
+
+
+@EVERY_LENGTH
+def test_unknown_values_do_not_leak(length, generator):
+    head, (raw, y) = make_series(length), draw_series(generator, length)
+    raw.requires_grad_()
+    (gradient,) = torch.autograd.grad(head.loss(raw, y), raw)
+    assert gradient.isfinite().all()
+    unknown = y[:, :2].isnan()
+    assert (gradient[:, :2][unknown] == 0).all()
+    assert (gradient[:, :2][~unknown] != 0).all()
+    if length != "given":
+        assert (gradient[:, 2] != 0).all()
+
+
+@EVERY_LENGTH
+def test_a_series_without_a_known_value_trains_its_length_alone(length, generator):
+    head, (raw, y) = make_series(length), draw_series(generator, length, missing=1.0)
+    raw.requires_grad_()
+    loss = head.loss(raw, y)
+    (gradient,) = torch.autograd.grad(loss, raw)
+    assert not gradient[:, :2].any()
+    of_length = 0.0 if length == "given" else length_loss(length, raw[:, 2].detach().numpy(), y[:, 2].numpy()).mean()
+    assert loss.item() == pytest.approx(of_length, rel=1e-6)
+
+
+@EVERY_LENGTH
+def test_weights_of_rows_stand_for_repetitions(length, generator):
+    head, (raw, y) = make_series(length), draw_series(generator, length)
+    times = torch.randint(4, (N,), generator=generator)
+    rows = torch.repeat_interleave(torch.arange(N), times)
+    torch.testing.assert_close(head.loss(raw, y, weight=times.double()), head.loss(raw[rows], y[rows]))
+
+
+def test_series_of_known_values_are_points(generator):
+    raw, y = draw_series(generator, "given", missing=0.0)
+    torch.testing.assert_close(make_series().loss(raw, y), make_point().loss(raw, y))
+
+
+@EVERY_LENGTH
+def test_series_come_in_the_unit_of_y(length):
+    head = make_series(length).connect(WIDTH)
+    assert head.raw_size == head.linear.out_features == 2 + (length == "stop")
+    raw = torch.tensor([[[0.0, 1.0, 7.0], [-2.0, 0.5, 7.0]]])[..., : 2 + (length != "given")]
+    assert head.predict(raw).tolist() == [[[100.0, -2.5], [60.0, -2.75]]]
+
+
+def test_number_of_rows_by_hand():
+    head = make_series("predict")
+    z = torch.tensor([(np.log(n) - 1.5) / 0.5 for n in (0.01, 1, 7.4, 1000)])
+    assert head.n_rows(z).tolist() == [1, 1, 7, 1000]
+    assert head.n_rows(torch.tensor([1e4]))[0] > 10**6  # longer than any output, not shorter
+
+
+# -- symbols aligned to their input
+
+BLANK = 1
+
+
+def transcript(path):
+    """Repetitions joined, blanks dropped."""
+    return tuple(symbol for symbol, _ in itertools.groupby(path) if symbol != BLANK)
+
+
+def transcripts(log_proba):
+    """The probability of every transcript, summed over all paths of log-probabilities (T, K)."""
+    n_steps, n_symbols = log_proba.shape
+    found = {}
+    for path in itertools.product(range(n_symbols), repeat=n_steps):
+        p = np.exp(log_proba[np.arange(n_steps), path].sum())
+        found[transcript(path)] = found.get(transcript(path), 0.0) + p
+    return found
+
+
+def test_alignment_sums_over_all_paths(generator):
+    """Unequal lengths of inputs and of transcripts in one batch, repeated symbols and empty transcripts among them."""
+    head = AlignmentHead(3, BLANK)
+    raw = torch.randn(2, 5, 3, generator=generator, dtype=torch.float64)
+    pairs = [
+        (i, length, y) for i, length in ((0, 5), (1, 3)) for y in transcripts(raw[i, :length].log_softmax(1).numpy())
+    ]
+    rows, lengths, targets = zip(*pairs, strict=True)
+    assert {(), (0,), (0, 0), (2, 2, 0), (0, 2, 0, 2, 0)} <= set(targets)
+    y = torch.full((len(pairs), 5), 2)
+    for row, target in zip(y, targets, strict=True):
+        row[: len(target)] = torch.tensor(target)
+    sizes = torch.tensor([len(target) for target in targets])
+    loss = head.negative_log_likelihood(raw[list(rows)], torch.tensor(lengths), y, sizes)
+    expected = [-np.log(transcripts(raw[i, :n].log_softmax(1).numpy())[target]) for i, n, target in pairs]
+    np.testing.assert_allclose(loss, expected, rtol=1e-10)
+
+
+def test_transcripts_that_fit_no_path_have_no_probability(generator):
+    head = AlignmentHead(3, BLANK)
+    raw = torch.randn(3, 3, 3, generator=generator, dtype=torch.float64)
+    y = torch.tensor([[0, 0, 0], [0, 2, 0], [2, 2, 0]])
+    loss = head.negative_log_likelihood(raw, torch.tensor([3, 2, 2]), y, torch.tensor([2, 3, 2]))
+    assert loss.isinf().tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize("width", [0, 2])
+def test_a_batch_of_empty_transcripts(width, generator):
+    raw = torch.randn(2, 4, 3, generator=generator, dtype=torch.float64)
+    y, none = torch.zeros(2, width, dtype=torch.int64), torch.zeros(2, dtype=torch.int64)
+    loss = AlignmentHead(3, BLANK).negative_log_likelihood(raw, torch.tensor([4, 2]), y, none)
+    log_blank = raw.log_softmax(2)[:, :, BLANK]
+    torch.testing.assert_close(loss, -torch.stack([log_blank[0].sum(), log_blank[1, :2].sum()]))
+
+
+def test_gradients_of_the_alignment_by_differences(generator):
+    head = AlignmentHead(3, BLANK)
+    raw = torch.randn(2, 4, 3, generator=generator, dtype=torch.float64, requires_grad=True)
+    rest = torch.tensor([4, 2]), torch.tensor([[2, 2], [0, 2]]), torch.tensor([2, 1])
+    assert torch.autograd.gradcheck(lambda raw: head.negative_log_likelihood(raw, *rest), raw)
+
+
+def test_aligned_losses_are_those_of_a_symbol():
+    losses = AlignmentHead(3, BLANK).losses(torch.tensor([[6.0], [5.0], [4.0]]), torch.tensor([3, 1, 0]))
+    assert losses.tolist() == [2.0, 5.0, 4.0]  # an empty transcript counts as one symbol
+    assert AlignmentHead(3, BLANK).predict(torch.tensor([[[0.0, 2.0, 1.0], [3.0, 2.0, 1.0]]])).tolist() == [[1, 0]]
+
+
+def test_the_blank_starts_out_more_probable_than_any_symbol(generator):
+    head = AlignmentHead(3, BLANK).connect(WIDTH)
+    head.reset_parameters(generator)
+    assert head.linear.bias.tolist() == [0.0, 3.0, 0.0]

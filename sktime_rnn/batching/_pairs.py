@@ -134,10 +134,33 @@ class PairIterator(BatchIterator):
         self.output_lengths = self.outputs.lengths
         self.output_values = as_tensor(self.outputs.values)
         self.output_rows = as_tensor(np.ascontiguousarray(self.targets.rows()))
-        self.cost = self.lengths + self.output_lengths
 
     def _sorted(self, part):
         return part[np.lexsort((self.output_lengths[part], self.lengths[part]))]
+
+    def _cut(self, order):
+        """Cut pairs into batches; only those that would hold too many steps are looked at pair by pair."""
+        batches = [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
+        if self.max_batch_steps is None:
+            return batches
+        starts = np.arange(0, len(order), self.batch_size)
+        longest = [np.maximum.reduceat(lengths[order], starts) for lengths in (self.lengths, self.output_lengths)]
+        sizes = sum(longest) * np.fromiter(map(len, batches), dtype=np.int64, count=len(batches))
+        fitting = sizes <= self.max_batch_steps
+        return [part for i, batch in enumerate(batches) for part in ([batch] if fitting[i] else self._split(batch))]
+
+    def _split(self, batch):
+        """Cut a batch where the next pair would make it too large."""
+        parts, start, longest = [], 0, (0, 0)
+        for i, size in enumerate(zip(self.lengths[batch].tolist(), self.output_lengths[batch].tolist(), strict=True)):
+            longest = max(longest[0], size[0]), max(longest[1], size[1])
+            if i > start and (i + 1 - start) * sum(longest) > self.max_batch_steps:
+                parts.append(batch[start:i])
+                start, longest = i, size
+        return [*parts, batch[start:]]
+
+    def __len__(self):
+        return len(self._cut(self._sorted(np.arange(len(self.lengths)))))
 
     def cut(self, indices):
         """Return the batch of some pairs.

@@ -257,7 +257,7 @@ class BatchIterator:
         self.max_batch_steps = max_batch_steps
         self.rng = rng
         self.scaling = scaling
-        self.lengths = self.cost = dataset.X.lengths
+        self.lengths = dataset.X.lengths
         self.starts = dataset.X.offsets[:-1]
         self.values = as_tensor(dataset.X.values)
         if scaling is not None and dataset.X.values.nbytes <= _SCALED_AT_ONCE:
@@ -281,8 +281,7 @@ class BatchIterator:
         return part[np.argsort(self.lengths[part], kind="stable")]
 
     def _cut(self, order):
-        most = np.maximum.accumulate(self.cost[order])
-        bounds = cut_by_length(most, self.batch_size, self.max_batch_steps)
+        bounds = cut_by_length(self.lengths[order], self.batch_size, self.max_batch_steps)
         return [order[start:stop] for start, stop in zip(bounds[:-1], bounds[1:], strict=True)]
 
     def cut(self, indices):

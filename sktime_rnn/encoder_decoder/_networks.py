@@ -199,7 +199,7 @@ class EncoderDecoder(nn.Module):
         if lengths is None and self.length is not None:
             lengths = self.head.n_rows(self.length(memory)[:, 0]) - 1
             lengths = torch.minimum(torch.maximum(lengths, shortest), longest)
-        n_rows = None if lengths is None else lengths + (self.length is not None)
+        n_rows = None if lengths is None or self.head.length == "stop" else lengths + (self.length is not None)
         bound = longest if lengths is None else lengths
         width, K = int(bound.max()), self.head.n_outputs
         out = torch.zeros(len(bound), width, K, dtype=torch.float64, device=bound.device)

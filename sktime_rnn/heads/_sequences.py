@@ -81,7 +81,7 @@ class SeriesHead(PointHead):
 
     def n_rows(self, z):
         """Return the number L + 1 of rows that a raw output tells of, int64 of the shape of z and at least 1."""
-        return (z.double() * self.length_scale + self.length_loc).exp().round().long().clamp(min=1)
+        return (z.double() * self.length_scale + self.length_loc).exp().round().clamp(1, 1 << 31).long()
 
     def predict(self, raw):
         """Return values in the unit of y, (..., K)."""
