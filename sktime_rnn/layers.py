@@ -144,6 +144,16 @@ class Recurrent(nn.Module):
 
     def __init__(self, cell, input_size, hidden_size, bias=True, initial_state="zeros", backwards=False):
         super().__init__()
+        if cell.needs_feedback:
+            raise ValueError(
+                f"cell must get along without the network's last output here, got {cell!r}, which reads it. Use it in "
+                "RNNClassifier or RNNRegressor, or choose another cell."
+            )
+        if initial_state == "learned" and not cell.n_learned:
+            raise ValueError(
+                f"initial_state='learned' needs a cell that starts from a state, got {cell!r}, which has none. Leave "
+                "initial_state at 'zeros'."
+            )
         self.backwards = backwards
         self.hidden_size = hidden_size
         self.n_states = cell.n_states
@@ -323,10 +333,17 @@ class Stacked(nn.Module):
         sizes = [input_size] + [self.output_size] * (num_layers - 1)
         self.layers = nn.ModuleList(
             nn.ModuleList(
-                Recurrent(cell, size, hidden_size, bias=bias, initial_state=initial_state, backwards=backwards)
+                Recurrent(
+                    cell if k == 0 else cell.cell_above,
+                    size,
+                    hidden_size,
+                    bias=bias,
+                    initial_state=initial_state,
+                    backwards=backwards,
+                )
                 for backwards in directions
             )
-            for size in sizes
+            for k, size in enumerate(sizes)
         )
         self.dropout = Dropout(dropout)
 

@@ -225,7 +225,7 @@ def test_one_seed_gives_the_same_weights(cell, global_random_seed):
 
 def test_drawing_without_biases_and_in_float64(generator):
     weight_ih, weight_hh = torch.empty(8, 3, dtype=torch.float64), torch.empty(8, 4, dtype=torch.float64)
-    init_recurrent_(weight_ih, weight_hh, None, None, forget_gate=1, generator=generator)
+    init_recurrent_(weight_ih, weight_hh, None, None, forget_gate_position=1, generator=generator)
     torch.testing.assert_close(weight_hh[:4] @ weight_hh[:4].T, torch.eye(4, dtype=torch.float64))
     assert not torch.equal(weight_hh[:4], weight_hh[4:])
 
@@ -249,8 +249,8 @@ def test_an_instance_stands_for_itself():
 @pytest.mark.parametrize(
     ("args", "error", "message"),
     [
-        (("ltsm",), ValueError, r"cell must be one of \['gru', 'lstm', 'rnn'\] or a Cell, got 'ltsm'. Choose"),
-        (("gru", "relu"), ValueError, r"nonlinearity='relu' needs cell='rnn', got cell='gru'.*Leave nonlinearity"),
+        (("ltsm",), ValueError, r"cell must be one of \['clockwork', .*, None or a Cell, got 'ltsm'. Choose"),
+        (("lstm", "relu"), ValueError, r"nonlinearity='relu' needs cell='rnn', got cell='lstm'.*Leave nonlinearity"),
         ((torch.nn.LSTM,), TypeError, "cell must be a name, a Cell class or a Cell, got type. Pass cell='lstm'"),
         ((3,), TypeError, "cell must be a name, a Cell class or a Cell, got int. Pass"),
     ],

@@ -13,8 +13,9 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV
 
+from sktime_rnn import Seq2SeqTransformer
 from sktime_rnn.base import BaseForecaster
-from sktime_rnn.displays import ForecastDisplay
+from sktime_rnn.displays import AttentionDisplay, ForecastDisplay
 from sktime_rnn.model_selection import SlidingWindowSplitter
 
 matplotlib.use("Agg")
@@ -276,6 +277,110 @@ def test_without_matplotlib_the_error_says_what_to_install():
     code = (
         "import sys; sys.modules['matplotlib'] = None; from sktime_rnn.displays import ForecastDisplay\n"
         "try: ForecastDisplay.from_estimator(None)\nexcept ImportError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "Displays draw with matplotlib, which is not installed: pip install" in done.stdout
+
+
+# -- attention
+
+
+def translator(**params):
+    X = ["one two", "two one three", "three", "two two"] * 6
+    y = [text.replace("one", "un").replace("two", "deux") for text in X]
+    model = Seq2SeqTransformer(**{"tokenizer": "word", "hidden_size": 8, "max_epochs": 2, "random_state": 0, **params})
+    return model.set_params(min_length=1).fit(X, y)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return translator()
+
+
+def ticks(axis):
+    return [label.get_text() for label in axis.get_ticklabels()]
+
+
+def test_attention_is_drawn_beside_its_tokens(fitted):
+    display = AttentionDisplay.from_estimator(fitted, "two one unheard", "deux un nouveau")
+    (weights,) = fitted.attention_weights(["two one unheard"], ["deux un nouveau"])
+    np.testing.assert_array_equal(display.weights_, weights)
+    np.testing.assert_array_equal(display.image_.get_array(), weights)
+    assert display.image_.get_clim() == (0.0, 1.0)
+    assert display.ax_.figure is display.figure_
+    assert ticks(display.ax_.xaxis) == ["two", "one", "unheard"]
+    assert ticks(display.ax_.yaxis) == ["deux", "un", "<unk>"]
+    assert (display.ax_.get_xlabel(), display.ax_.get_ylabel()) == ("input", "output")
+    assert "attention weight" in [axes.get_ylabel() for axes in display.figure_.axes]
+    display.figure_.canvas.draw()
+
+
+def test_attention_of_the_output_that_is_written(fitted):
+    (written,), (weights,) = fitted.predict(["two one three"], return_attention=True)
+    display = AttentionDisplay.from_estimator(fitted, "two one three")
+    np.testing.assert_array_equal(display.weights_, weights)
+    assert ticks(display.ax_.yaxis) == written.split()
+    listed = AttentionDisplay.from_estimator(fitted, ["two", "one", "three"])
+    np.testing.assert_array_equal(listed.weights_, weights)
+
+
+@pytest.mark.parametrize("input", ["sequence", "grid"])
+def test_attention_of_values_is_drawn_over_steps(input):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(24, 4, 2)) if input == "grid" else [rng.normal(size=(4 + i % 3, 2)) for i in range(24)]
+    model = Seq2SeqTransformer(input=input, hidden_size=8, max_epochs=1, random_state=0)
+    display = AttentionDisplay.from_estimator(model.fit(X, rng.normal(size=(24, 3, 1))), X[1])
+    assert display.weights_.shape == (3, 8 if input == "grid" else 5)
+    assert display.input_tokens is None
+    assert display.output_tokens is None
+    assert display.ax_.get_xlabel() == "step of the input"
+    assert display.ax_.get_ylabel() == "step of the output"
+    display.figure_.canvas.draw()
+    assert all(float(place).is_integer() for place in display.ax_.get_xticks())
+    texts = AttentionDisplay.from_estimator(model.set_params(min_length=2).fit(X, ["ab", "ba"] * 12), X[1], "ab")
+    assert texts.input_tokens is None
+    assert ticks(texts.ax_.yaxis) == ["a", "b"]
+
+
+def test_attention_is_drawn_where_it_is_wanted(fitted):
+    figure, (left, right) = plt.subplots(1, 2)
+    display = AttentionDisplay.from_estimator(fitted, "one two", "un deux", ax=right, cmap="Greens", title="Where")
+    assert display.ax_ is right
+    assert display.figure_ is figure
+    assert right.get_title() == "Where"
+    assert display.image_.get_cmap().name == "Greens"
+    assert display.plot(left) is display
+    assert display.ax_ is left
+    again = AttentionDisplay([[0.25, 0.75]], ["a", "b"], ["c"])
+    assert not hasattr(again, "ax_")
+    assert ticks(again.plot().ax_.xaxis) == ["a", "b"]
+
+
+def test_attention_of_what_a_search_chose(fitted):
+    X, y = ["one two", "two one"] * 6, ["un deux", "deux un"] * 6
+    search = GridSearchCV(translator(max_epochs=1), {"hidden_size": [4]}, cv=2).fit(X, y)
+    assert AttentionDisplay.from_estimator(search, "one two", "un deux").weights_.shape == (2, 2)
+
+
+def test_attention_that_cannot_be_drawn_is_refused(fitted):
+    with pytest.raises(
+        TypeError, match=r"estimator must be a Seq2SeqTransformer, got LinearRegression\(\). Pass a fitted"
+    ):
+        AttentionDisplay.from_estimator(LinearRegression(), "one")
+    with pytest.raises(NotFittedError):
+        AttentionDisplay.from_estimator(Seq2SeqTransformer(), "one")
+    with pytest.raises(
+        ValueError, match="weights must have a row, but the output is empty. Pass y, the output to look at"
+    ):
+        AttentionDisplay(np.zeros((0, 3))).plot()
+    with pytest.raises(ValueError, match="attention weights need a network with attention, got attention=None"):
+        AttentionDisplay.from_estimator(translator(attention=None), "one")
+
+
+def test_attention_without_matplotlib_says_what_to_install():
+    code = (
+        "import sys; sys.modules['matplotlib'] = None; from sktime_rnn.displays import AttentionDisplay\n"
+        "try: AttentionDisplay.from_estimator(None, 'a')\nexcept ImportError as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "Displays draw with matplotlib, which is not installed: pip install" in done.stdout

@@ -5,16 +5,21 @@ import pandas as pd
 import pytest
 from sklearn.metrics import mean_absolute_error
 from sklearn.model_selection import GridSearchCV, KFold, TimeSeriesSplit, cross_val_score
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 
+from sktime_rnn import Seq2SeqTransformer, TimeDistributed
 from sktime_rnn.base import BaseForecaster
 from sktime_rnn.datasets import load_airpassengers
 from sktime_rnn.model_selection import (
     ExpandingWindowSplitter,
     SlidingWindowSplitter,
     backtest,
+    exact_match,
     interval_coverage,
     mase,
     naive2,
+    neg_label_error_rate,
     owa,
     pinball,
     rmsse,
@@ -612,3 +617,68 @@ def test_bad_arguments_of_backtest_are_refused(params, error, match):
     given = {"forecasters": Last(), "y": make_series(), "cv": ExpandingWindowSplitter(horizon=4)} | params
     with pytest.raises(error, match=match):
         backtest(**given)
+
+
+# -- scorers of what is written
+
+WRITTEN = {"exact_match": exact_match, "neg_label_error_rate": neg_label_error_rate}
+
+
+def writer(**params):
+    return Seq2SeqTransformer(**{"hidden_size": 8, "max_epochs": 2, "batch_size": 8, "random_state": 0, **params})
+
+
+def make_pairs(n=24):
+    """Labels of the last step, which a small model learns in part."""
+    rng = np.random.default_rng(0)
+    X = [rng.normal(size=(length, 2)) for length in rng.integers(2, 5, size=n)]
+    return X, ["ab" if x[-1, 0] > 0 else "b" for x in X]
+
+
+@pytest.mark.parametrize("metric", WRITTEN)
+def test_scorers_of_what_is_written(metric):
+    X, y = make_pairs()
+    fitted = writer(max_epochs=15, lr=0.02).fit(X, y)
+    score = WRITTEN[metric](fitted, X, y)
+    assert isinstance(score, float)
+    assert score == fitted.score(X, y, metric=metric)
+    right = np.mean([out == true for out, true in zip(fitted.predict(X), y, strict=True)])
+    assert 0 < right < 1
+    if metric == "exact_match":
+        assert score == pytest.approx(right)
+    short = writer(max_length=1).fit(X, y)
+    assert WRITTEN[metric](short, X, ["abab"] * 24) <= 0
+    transcriber = writer(alignment="ctc").fit(X, y)
+    assert WRITTEN[metric](transcriber, X, y) == transcriber.score(X, y, metric=metric)
+
+
+@pytest.mark.parametrize("metric", WRITTEN)
+def test_scorers_of_what_is_written_in_pipelines(metric):
+    X, y = make_pairs()
+    pipe = make_pipeline(TimeDistributed(StandardScaler()), writer(max_epochs=15, lr=0.02)).fit(X, y)
+    assert WRITTEN[metric](pipe, X, y) == pipe[-1].score(pipe[:-1].transform(X), y, metric=metric)
+    alone = Pipeline([("writer", writer())]).fit(X, y)
+    assert WRITTEN[metric](alone, X, y) == writer().fit(X, y).score(X, y, metric=metric)
+
+
+@pytest.mark.parametrize("metric", WRITTEN)
+def test_scorers_of_what_is_written_in_searches(metric):
+    X, y = make_pairs()
+    pipe = make_pipeline(TimeDistributed(StandardScaler()), writer())
+    grid = {"seq2seqtransformer__lr": [1e-6, 0.03], "seq2seqtransformer__max_epochs": [12]}
+    search = GridSearchCV(pipe, grid, cv=KFold(2), scoring=WRITTEN[metric], error_score="raise").fit(X, y)
+    assert search.best_params_["seq2seqtransformer__lr"] == 0.03
+    best = search.best_estimator_
+    assert search.score(X, y) == best[-1].score(best[:-1].transform(X), y, metric=metric)
+    scores = cross_val_score(writer(), X, y, cv=KFold(3), scoring=WRITTEN[metric], error_score="raise")
+    assert np.isfinite(scores).all()
+    assert (scores <= 1).all()
+    both = GridSearchCV(writer(), {"beam_width": [1, 3]}, cv=KFold(2), scoring=WRITTEN, refit=metric).fit(X, y)
+    assert f"mean_test_{metric}" in both.cv_results_
+
+
+@pytest.mark.parametrize("metric", WRITTEN)
+def test_scorers_of_what_is_written_refuse_values(metric):
+    X, _ = make_pairs()
+    with pytest.raises(ValueError, match=rf"metric must be 'auto' or one of \['r2'\], got '{metric}'. Choose one"):
+        WRITTEN[metric](writer().fit(X, np.ones(24)), X, np.ones(24))

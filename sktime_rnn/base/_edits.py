@@ -8,9 +8,13 @@ def edit_distances(a, a_lengths, b, b_lengths):
 
     Parameters
     ----------
-    a, b : int ndarray of shape (n, S) and (n, T)
+    a : int ndarray of shape (n, S)
         Codes, padded on the right.
-    a_lengths, b_lengths : int ndarray of shape (n,)
+    a_lengths : int ndarray of shape (n,)
+        Their lengths.
+    b : int ndarray of shape (n, T)
+        Codes, padded on the right.
+    b_lengths : int ndarray of shape (n,)
         Their lengths.
 
     Returns

@@ -205,6 +205,7 @@ class BaseSequenceRNN(NetTrainer, BaseEstimator, ABC):
         if self.missing == "mask":
             *axes, n_channels = sequences.step_shape
             spec["input_shape"] = (*axes, 2 * n_channels)
+            spec["n_flags"] = n_channels
         return spec, scaling
 
     def _embedding_size(self, n_tokens, given=True):

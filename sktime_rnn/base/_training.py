@@ -41,12 +41,12 @@ class NetTrainer:
     """
 
     _parameter_constraints: dict = {
-        "cell": [StrOptions(set(CELLS)), Cell, type],
+        "cell": [StrOptions(set(CELLS)), Cell, type, None],
         "hidden_size": [Interval(Integral, 1, None, closed="left")],
         "num_layers": [Interval(Integral, 1, None, closed="left")],
         "bidirectional": ["boolean"],
         "bias": ["boolean"],
-        "nonlinearity": [StrOptions(set(NONLINEARITIES))],
+        "nonlinearity": [StrOptions(set(NONLINEARITIES)), callable],
         "initial_state": [StrOptions({"zeros", "learned"})],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "input_noise": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],

@@ -91,7 +91,7 @@ class PairDataset(Dataset):
         return PairDataset(self.X[indices], self.targets.take(indices), weight, groups)
 
     def weighed(self):
-        """Return the dataset without pairs of weight 0, its weights divided by their mean."""
+        """Return the dataset without pairs of weight 0, its weights divided by their mean over all rows."""
         if self.weight is None:
             return self
         kept = np.flatnonzero(self.weight)
@@ -99,7 +99,8 @@ class PairDataset(Dataset):
             raise ValueError("weights must leave a sequence with a weight above 0, got only zeros. Raise one of them.")
         dataset = self.take(kept) if len(kept) < len(self) else self
         scaled = dataset.weight / np.max(dataset.weight)
-        return PairDataset(dataset.X, dataset.targets, scaled / scaled.mean(), dataset.groups)
+        n_rows = None if self.targets.aligned else dataset.targets.sequences.lengths
+        return PairDataset(dataset.X, dataset.targets, scaled / np.average(scaled, weights=n_rows), dataset.groups)
 
 
 class PairIterator(BatchIterator):

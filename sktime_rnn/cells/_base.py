@@ -4,6 +4,7 @@ Shapes: B batch, T time steps, F input features, H hidden units, G gates.
 """
 
 import copy
+import inspect
 from abc import ABC, abstractmethod
 from numbers import Real
 
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn.functional import linear
 
-NONLINEARITIES = {"tanh": torch.tanh, "relu": torch.relu, "sigmoid": torch.sigmoid, "identity": lambda a: a}
+NONLINEARITIES = {"tanh": torch.tanh, "relu": torch.relu, "sigmoid": torch.sigmoid, "identity": torch.positive}
 
 
 def as_nonlinearity(nonlinearity, name="nonlinearity"):
@@ -143,6 +144,24 @@ class Cell(nn.Module, ABC):
                 f"{recurrent_init!r}. Choose one of them."
             )
         self.recurrent_init = recurrent_init
+
+    @property
+    def cell_above(self):
+        """The cell of the layers above the first, which read a layer's outputs."""
+        return self
+
+    def extra_repr(self):
+        """Return the arguments of the constructor that differ from their defaults."""
+        if hasattr(self, "hidden_size"):
+            return ""
+        shown = []
+        for name, parameter in inspect.signature(type(self)).parameters.items():
+            value = getattr(self, name, parameter.default)
+            if parameter.kind is not parameter.VAR_KEYWORD and value is not parameter.default:
+                if isinstance(value, str | int | float | tuple | None) and value == parameter.default:
+                    continue
+                shown.append(f"{name}={value!r}")
+        return ", ".join(shown)
 
     @property
     def kernel(self):

@@ -49,12 +49,12 @@ class Layers(nn.Module):
         for bias in self.biases:
             nn.init.zeros_(bias)
 
-    def forward(self, z, added=0):
-        """Return the last layer's values, ``added`` being added to its net input."""
-        n = len(self.weights)
+    def forward(self, z, added=None):
+        """Return the last layer's values; ``added`` is added to its net input."""
         for k, weight in enumerate(self.weights):
             a = linear(z, weight, self.biases[k] if len(self.biases) else None)
-            z = self.phi(a + added if k == n - 1 else a)
+            last = k == len(self.weights) - 1
+            z = self.phi(a + added if last and added is not None else a)
         return z
 
 
@@ -151,7 +151,7 @@ class DeepCell(Cell):
 
     def _state(self, a_t, h):
         z = self.phi(a_t + linear(h, self.weight_hh, self.bias_hh))
-        return self.between(z, linear(h, self.weight_shortcut) if self.shortcut else 0)
+        return self.between(z, linear(h, self.weight_shortcut) if self.shortcut else None)
 
     def scan(self, X, state):
         """Take all steps, (B, T, F) -> (B, T, H): only the state is found step by step."""
@@ -174,7 +174,7 @@ class SkipCell(StepCell):
     .. math:: h_t = \phi(W_{ih} x_t + b_{ih} + W_{hh} h_{t-1} + b_{hh} + V h_{t-d})
 
     with input x_t (F,), state h_t (H,), weights W_ih (H, F), W_hh and ``weight_skip`` V (H, H) and biases (H,). Where
-    the connection over one step is removed, W_hh h_{t-1} is not there, and every d-th step belongs to one of d chains.
+    the connection over one step is removed, W_hh h_{t-d} stands in the place of both; the steps then form d chains.
     The state's tensors are h_t, h_{t-1}, ..., h_{t-d+1}; before the first step they are 0, and the first of them may be
     learned.
 
@@ -187,8 +187,7 @@ class SkipCell(StepCell):
     nonlinearity : {"tanh", "relu", "sigmoid", "identity"} or callable, default="tanh"
         The function phi.
     recurrent_init : {"orthogonal", "identity"} or float, default="orthogonal"
-        W_hh, or V where there is no W_hh, at the start; a number is a spectral radius. V beside W_hh starts uniform
-        within sqrt(6 / (2 H)).
+        W_hh at the start; a number is a spectral radius. V starts uniform within sqrt(6 / (2 H)).
 
     References
     ----------
@@ -215,7 +214,8 @@ class SkipCell(StepCell):
     def build(self, input_size, hidden_size, bias=True):
         """Return a copy of the cell with uninitialised weights, see :class:`Cell`."""
         cell = super().build(input_size, hidden_size, bias)
-        cell.weight_skip = nn.Parameter(torch.empty(hidden_size, hidden_size))
+        weight = None if self.removed else nn.Parameter(torch.empty(hidden_size, hidden_size))
+        cell.register_parameter("weight_skip", weight)
         return cell
 
     def reset_parameters(self, generator=None):
@@ -227,11 +227,13 @@ class SkipCell(StepCell):
             Source of the random numbers.
         """
         super().reset_parameters(generator)
-        nn.init.xavier_uniform_(self.weight_skip, generator=generator)
+        if self.weight_skip is not None:
+            nn.init.xavier_uniform_(self.weight_skip, generator=generator)
 
     def step(self, a_t, state):
         """Return ``(h_t, h_{t-1}, ...)``."""
-        a_t = a_t + linear(state[-1], self.weight_skip)
-        if not self.removed:
-            a_t = a_t + self.recurrence(state[0])
+        if self.removed:
+            a_t = a_t + self.recurrence(state[-1])
+        else:
+            a_t = a_t + self.recurrence(state[0]) + linear(state[-1], self.weight_skip)
         return (self.phi(a_t), *state[:-1])

@@ -8,34 +8,36 @@ from torch import nn
 from torch.nn.functional import linear
 
 from sktime_rnn.cells._base import Cell, init_recurrent_
+from sktime_rnn.cells._torch import GRUCell
 
 _DECAY_OF_VALUES = 0.1
 _DECAY_OF_STATE = 0.01
 
 
-def last_observed(values, observed, first):
-    """Return the last value that was observed up to each step.
+def last_observations(observed):
+    """Return the step of each value's last observation, up to each step.
 
     Parameters
     ----------
-    values : tensor of shape (B, T, n)
-        Values; what the missing ones hold is not read.
     observed : bool tensor of shape (B, T, n)
-        Which are there.
-    first : tensor of shape (B, n)
-        What stands for the last value where none has been observed yet.
+        Which values are there.
 
     Returns
     -------
-    last : tensor of shape (B, T, n)
-        The step's own value where it is observed.
+    index : int64 tensor of shape (B, T, n)
+        Steps counted from 1; 0 where there has been no observation yet.
     """
-    t = torch.arange(1, values.shape[1] + 1, device=values.device)[:, None]
-    index = (t * observed).cummax(1).values  # (B, T, n), 0 for none yet
+    observed = observed.transpose(1, 2).contiguous()  # (B, n, T), of which cummax is six times as fast
+    t = torch.arange(1, observed.shape[2] + 1, device=observed.device)
+    return (observed * t).cummax(2).values.transpose(1, 2)
+
+
+def _taken(values, index, first):
+    """Return the values (B, T, n) of the steps that ``index`` names; its 0 stands for ``first`` (B, n)."""
     return torch.cat([first[:, None], values], dim=1).gather(1, index)
 
 
-def shifted(values, first):
+def _shifted(values, first):
     """Return what stood one step before, (B, T, n), and ``first`` (B, n) before the first step."""
     return torch.cat([first[:, None], values[:, :-1]], dim=1)
 
@@ -85,6 +87,11 @@ class GRUDCell(Cell):
         super().__init__()
         self.time_feature = time_feature
 
+    @property
+    def cell_above(self):
+        """The cell of the layers above, which read states, of which none is missing."""
+        return GRUCell(reset_after=False)
+
     def state_sizes(self, hidden_size):
         """Return the widths of the state's tensors; those of values are known once the cell is built."""
         return hidden_size, self.n_values, self.n_values, 1
@@ -112,7 +119,7 @@ class GRUDCell(Cell):
                 f"{input_size}. Set missing='mask', which gives them."
             )
         n = input_size // 2
-        if self.time_feature is not None and not 0 <= self.time_feature < n:
+        if self.time_feature is not None and self.time_feature not in range(n):
             raise ValueError(
                 f"time_feature must be the index of one of the {n} values of a step, from 0 to {n - 1}, got "
                 f"{self.time_feature!r}. Count the values, without their flags."
@@ -146,31 +153,31 @@ class GRUDCell(Cell):
                 if bias is not None:
                     bias.zero_()
 
-    def _intervals(self, last, before, observed, started):
+    def _intervals(self, last, before, index, started):
         """Return the time from the step before, (B, T, 1), and whether time runs after each step, (B, T, 1)."""
         if self.time_feature is None:
             begun = torch.ones_like(last[:, :, :1])
-            return shifted(begun, started), begun
+            return _shifted(begun, started), begun
         k = slice(self.time_feature, self.time_feature + 1)
-        begun = observed[:, :, k].to(last.dtype).cummax(1).values.maximum(started[:, None])
-        return shifted(begun, started) * (last[:, :, k] - before[:, :, k]).abs(), begun
+        begun = (index[:, :, k] > 0).to(last.dtype).maximum(started[:, None])
+        return _shifted(begun, started) * (last[:, :, k] - before[:, :, k]).abs(), begun
 
     def _prepare(self, X, state):
         """Return what the steps need of the inputs: (B, T, 3 * H) and (B, T, H); and the state but for h."""
-        _, last, age, started = state
+        _, first, age, started = state
         values, flags = X.chunk(2, dim=2)  # (B, T, n)
         observed = flags < 0.5
-        m, first = observed.to(X.dtype), last
-        last = last_observed(values, observed, first)
-        before = shifted(last, first)
-        interval, begun = self._intervals(last, before, observed, started)
-        s = interval.cumsum(1).expand_as(values)
-        ages = s - last_observed(s, observed, -age)
-        delta = interval + shifted(ages, age)
+        index = last_observations(observed)
+        last = _taken(values, index, first)
+        before = _shifted(last, first)
+        interval, begun = self._intervals(last, before, index, started)
+        s = interval.cumsum(1).expand_as(values)  # time stamps, the state's own being 0
+        ages = s - _taken(s, index, -age)
+        delta = interval + _shifted(ages, age)
         gamma_x = torch.exp(-torch.relu(_affine(delta * self.decay_x, self.bias_decay_x)))
         gamma_h = torch.exp(-torch.relu(linear(delta, self.decay_h, self.bias_decay_h)))  # (B, T, H)
         x = torch.where(observed, values, gamma_x * before)
-        A = linear(torch.cat([x, m], dim=2), self.weight_ih, self.bias_ih)
+        A = linear(torch.cat([x, observed.to(X.dtype)], dim=2), self.weight_ih, self.bias_ih)
         return A, gamma_h, (last[:, -1], ages[:, -1], begun[:, -1])
 
     def scan(self, X, state):
@@ -197,7 +204,7 @@ class GRUDCell(Cell):
         if not bool(((flags == 0) | (flags == 1)).all()):
             raise ValueError(
                 "GRUDCell must read n values and then n flags of 0 or 1, got other numbers in the place of flags. Set "
-                "missing='mask', num_layers=1 and input_noise=0, without a step network."
+                "missing='mask', without a step network."
             )
 
 

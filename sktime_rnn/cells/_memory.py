@@ -127,8 +127,8 @@ class KeepingCell(StepCell):
     def __init__(self, share, longest, name, interval, recurrent_init="orthogonal"):
         super().__init__(recurrent_init)
         self.share_name = name
-        self.longest = _LONGEST if longest is None else longest
-        if not self.longest > SHORTEST:
+        self.longest = longest
+        if longest is not None and not longest > SHORTEST:
             raise ValueError(
                 f"longest must be a number of steps above {SHORTEST}, got {longest!r}. Give the longest time constant."
             )
@@ -152,11 +152,14 @@ class KeepingCell(StepCell):
         """Return what is kept, given the numbers of the argument."""
         return share
 
+    def _spread(self, hidden_size):
+        return spread_shares(hidden_size, _LONGEST if self.longest is None else self.longest)
+
     def build(self, input_size, hidden_size, bias=True):
         """Return a copy of the cell with uninitialised weights, see :class:`Cell`."""
         cell = super().build(input_size, hidden_size, bias)
         if isinstance(self.share, str):
-            kept = spread_shares(hidden_size, self.longest)
+            kept = self._spread(hidden_size)
         elif self.share.ndim and len(self.share) != hidden_size:
             raise ValueError(
                 f"{self.share_name} must be one number, or one for each of the {hidden_size} hidden units, got "
@@ -164,7 +167,7 @@ class KeepingCell(StepCell):
             )
         else:
             kept = self._kept(self.share).expand(hidden_size)
-        learned = self.share == "learned" if isinstance(self.share, str) else False
+        learned = isinstance(self.share, str) and self.share == "learned"
         cell.register_parameter("kept_logit", nn.Parameter(torch.empty(hidden_size)) if learned else None)
         cell.register_buffer("kept", None if learned else kept.float(), persistent=False)
         return cell
@@ -177,7 +180,7 @@ class KeepingCell(StepCell):
             super().reset_parameters(generator)
         if self.kept_logit is not None:
             with torch.no_grad():
-                self.kept_logit.copy_(spread_shares(self.hidden_size, self.longest).logit())
+                self.kept_logit.copy_(self._spread(self.hidden_size).logit())
 
     def shares(self):
         """Return what each unit keeps of the old value, (H,)."""
@@ -217,6 +220,7 @@ class LeakyCell(KeepingCell):
 
     def __init__(self, leak_rate="spread", nonlinearity="tanh", *, longest=None, recurrent_init="orthogonal"):
         super().__init__(leak_rate, longest, "leak_rate", "in (0, 1]", recurrent_init)
+        self.leak_rate = leak_rate
         self.phi = as_nonlinearity(nonlinearity)
         self.nonlinearity = nonlinearity
 
@@ -255,6 +259,7 @@ class SelfConnectedCell(KeepingCell):
 
     def __init__(self, weight="spread", nonlinearity="tanh", *, longest=None):
         super().__init__(weight, longest, "weight", "in [0, 1]")
+        self.weight = weight
         self.phi = as_nonlinearity(nonlinearity)
         self.nonlinearity = nonlinearity
 
@@ -314,13 +319,12 @@ class TraceCell(KeepingCell):
 
     n_states = 2
 
-    def __init__(
-        self, trace="inputs", mu="spread", nonlinearity="tanh", *, longest=None, recurrent_init="orthogonal"
-    ):
+    def __init__(self, trace="inputs", mu="spread", nonlinearity="tanh", *, longest=None, recurrent_init="orthogonal"):
         super().__init__(mu, longest, "mu", "in [0, 1)", recurrent_init)
         if trace not in ("inputs", "states"):
             raise ValueError(f"trace must be 'inputs' or 'states', got {trace!r}. Choose one of them.")
         self.trace = trace
+        self.mu = mu
         self.phi = as_nonlinearity(nonlinearity)
         self.nonlinearity = nonlinearity
 
@@ -459,8 +463,8 @@ class IRNNCell(ElmanCell):
 
     References
     ----------
-    Q. V. Le, N. Jaitly and G. E. Hinton (2015). A simple way to initialize recurrent networks of rectified linear units.
-    arXiv:1504.00941.
+    Q. V. Le, N. Jaitly and G. E. Hinton (2015). A simple way to initialize recurrent networks of rectified linear
+    units. arXiv:1504.00941.
     """
 
     def __init__(self):

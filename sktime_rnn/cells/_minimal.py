@@ -1,7 +1,7 @@
 """Gated cells with less: one gate (MGU), or gates that do not see the state (minGRU, minLSTM).
 
-Gates that see the input alone make the state a linear recurrence, h_t = a_t * h_{t-1} + b_t, which :func:`scan` solves
-for all steps at once.
+Gates that see the input alone make the state a linear recurrence, h_t = (1 - z_t) * h_{t-1} + z_t * n_t, which
+:func:`gated_scan` solves for all steps at once.
 
 Shapes: B batch, T time steps, F input features, H hidden units, G gates.
 """
@@ -10,7 +10,6 @@ from abc import abstractmethod
 
 import torch
 from torch import nn
-from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear, logsigmoid
 
 from sktime_rnn.cells._base import StepCell, as_nonlinearity
@@ -53,56 +52,65 @@ def _scan(a, b, h, outputs, backwards=False):
     _loop(*(x.unbind(0)[::way] for x in (a, b)), h, outputs.unbind(0)[::way])
 
 
-class Scan(torch.autograd.Function):
-    """Solve h_t = a_t * h_{t-1} + b_t for a, b (T, ...) and h_0 (...).
+class GatedScan(torch.autograd.Function):
+    """Solve h_t = (1 - z_t) * h_{t-1} + z_t * n_t with z = sigma(u), for u, n (T, ...) and h_0 (...).
 
     With G_t the gradient by the output h_t, that by the state is the same scan from the end to the start,
-    D_t = G_t + a_{t+1} * D_{t+1}; then dL/db_t = D_t, dL/da_t = D_t * h_{t-1} and dL/dh_0 = a_1 * D_1.
+    D_t = G_t + (1 - z_{t+1}) * D_{t+1}. Then dL/dn_t = D_t * z_t and dL/dh_0 = D_1 * (1 - z_1), and since
+    h_t - h_{t-1} = z_t * (n_t - h_{t-1}), dL/du_t = D_t * (1 - z_t) * (h_t - h_{t-1}), for which n is not kept.
     """
 
     @staticmethod
-    def forward(ctx, a, b, h):
+    def forward(ctx, u, n, h):
         """Return h_1, ..., h_T (T, ...)."""
-        outputs = torch.empty(b.shape, dtype=b.dtype, device=b.device)
-        _scan(a, b, h, outputs)
+        a = torch.neg(u).sigmoid_()  # 1 - z; in place here and below, since at this size fresh memory costs most
+        outputs = torch.addcmul(n, a, n, value=-1)
+        _scan(a, outputs, h, outputs)
         ctx.save_for_backward(a, h, outputs)
         return outputs
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, grad):
-        """Return the gradients by a, b and h_0."""
+        """Return the gradients by u, n and h_0."""
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "the gradient of a scan must be taken with create_graph=False, got create_graph=True: it cannot be "
+                "differentiated again. Set scan = None in a subclass of the cell to run it step by step."
+            )
         a, h, outputs = ctx.saved_tensors
-        by_b = torch.empty_like(outputs)
-        by_b[-1] = grad[-1]
-        _scan(a[1:], grad[:-1], grad[-1], by_b[:-1], backwards=True)
-        by_a = torch.empty_like(outputs)
-        torch.mul(by_b[0], h, out=by_a[0])
-        torch.mul(by_b[1:], outputs[:-1], out=by_a[1:])
-        return by_a, by_b, a[0] * by_b[0]
+        by_n = torch.empty_like(outputs)
+        by_n[-1] = grad[-1]
+        _scan(a[1:], grad[:-1], grad[-1], by_n[:-1], backwards=True)  # D
+        by_h = a[0] * by_n[0]
+        by_u = torch.empty_like(outputs)
+        torch.sub(outputs[0], h, out=by_u[0])
+        torch.sub(outputs[1:], outputs[:-1], out=by_u[1:])
+        by_u.mul_(a).mul_(by_n)
+        torch.addcmul(by_n, by_n, a, value=-1, out=by_n)
+        return by_u, by_n, by_h
 
 
-def scan(a, b, h):
-    """Solve a linear recurrence for all steps at once, by a parallel scan of logarithmic depth.
+def gated_scan(u, n, h):
+    """Move the state towards candidates for all steps at once, by a parallel scan of logarithmic depth.
 
     Parameters
     ----------
-    a, b : tensor of shape (T, ...)
-        Factors and summands, time first.
+    u, n : tensor of shape (T, ...)
+        Log odds of the gates and candidates, time first.
     h : tensor of shape (...)
         State h_0 before the first step.
 
     Returns
     -------
     outputs : tensor of shape (T, ...)
-        ``h_t = a_t * h_{t-1} + b_t``; they can be differentiated once.
+        ``h_t = (1 - z_t) * h_{t-1} + z_t * n_t`` with ``z_t = sigma(u_t)``; they can be differentiated once.
 
     References
     ----------
     G. E. Blelloch (1990). Prefix sums and their applications. CMU-CS-90-190, Carnegie Mellon University.
     E. Martin and C. Cundy (2018). Parallelizing linear recurrent neural nets over sequence length. ICLR.
     """
-    return Scan.apply(a, b, h)
+    return GatedScan.apply(u, n, h)
 
 
 class MGUCell(StepCell):
@@ -147,10 +155,10 @@ class MGUCell(StepCell):
 
 
 class ScanCell(StepCell):
-    """A cell with gates that see the input alone: h_t = a_t * h_{t-1} + b_t, one step at a time or all at once.
+    """A cell with gates that see the input alone, h_t = (1 - z_t) * h_{t-1} + z_t * n_t: by steps or all at once.
 
     It has ``weight_ih`` (G * H, F) and ``bias_ih`` (G * H,), and no recurrent weights. Subclasses write
-    :meth:`factors`.
+    :meth:`mixture`.
 
     Parameters
     ----------
@@ -201,27 +209,27 @@ class ScanCell(StepCell):
                     self.bias_ih.split(self.hidden_size)[self.forget_gate_position].fill_(1.0)
 
     @abstractmethod
-    def factors(self, A):
-        """Return what the gates make of the inputs.
+    def mixture(self, *gates):
+        """Return what the state is mixed with, and the log odds of its share.
 
         Parameters
         ----------
-        A : tensor of shape (..., G * H)
-            ``W_ih x_t + b_ih``.
+        *gates : tensor of shape (..., H)
+            ``W x_t + b`` of each of the G gates.
 
         Returns
         -------
-        a, b : tensor of shape (..., H)
-            The part of the state that is kept, and what is added to it.
+        u, n : tensor of shape (..., H)
+            Log odds of the share z, and candidates.
         """
 
     def step(self, a_t, state):
         """Return ``(h_t,)``."""
-        a, b = self.factors(a_t)
-        return (torch.addcmul(b, a, state[0]),)
+        u, n = self.mixture(*a_t.chunk(self.n_gates, dim=1))
+        return (torch.lerp(state[0], n, torch.sigmoid(u)),)  # (1 - z) * h + z * n
 
     def scan(self, X, state):
-        """Take all steps at once, see :func:`scan`.
+        """Take all steps at once, see :func:`gated_scan`.
 
         Parameters
         ----------
@@ -237,7 +245,12 @@ class ScanCell(StepCell):
         state : tuple of a tensor of shape (B, H)
             State after the last step.
         """
-        outputs = scan(*self.factors(self.inputs(X.transpose(0, 1))), state[0])  # (T, B, H)
+        X, weight = X.transpose(0, 1).contiguous(), self.weight_ih  # (T, B, F)
+        if self.bias_ih is not None:  # as the weight of a further input, it costs no pass of its own
+            X = torch.cat([X, X.new_ones(1).expand(*X.shape[:2], 1)], dim=2)
+            weight = torch.cat([weight, self.bias_ih[:, None]], dim=1)
+        gates = [linear(X, rows) for rows in weight.chunk(self.n_gates)]
+        outputs = gated_scan(*self.mixture(*gates), state[0])  # (T, B, H)
         return outputs.transpose(0, 1), (outputs[-1],)
 
 
@@ -254,8 +267,7 @@ class MinGRUCell(ScanCell):
     With the identity for phi this is the paper's first form: candidates and states are real numbers. Its other form
     scans over logarithms, for which all candidates must be positive, and therefore takes phi = g, with
     g(a) = a + 0.5 where a >= 0 and sigma(a) elsewhere. The scan here multiplies numbers between 0 and 1 and needs no
-    logarithms; the function g may be passed as a callable, and gives the same values as the paper's second form from a
-    first state that is positive.
+    logarithms; g may be passed as a callable, and gives the values of the second form.
 
     Parameters
     ----------
@@ -269,10 +281,9 @@ class MinGRUCell(ScanCell):
 
     n_gates = 2
 
-    def factors(self, A):
-        """Return ``1 - z_t`` and ``z_t * n_t``."""
-        z, n = A.chunk(2, dim=-1)
-        return torch.sigmoid(-z), torch.sigmoid(z) * self.phi(n)
+    def mixture(self, z, n):
+        """Return the log odds of z_t, and n_t."""
+        return z, self.phi(n)
 
 
 class MinLSTMCell(ScanCell):
@@ -300,8 +311,6 @@ class MinLSTMCell(ScanCell):
     n_gates = 3
     forget_gate_position = 1
 
-    def factors(self, A):
-        """Return ``f_t / (f_t + i_t)`` and ``i_t / (f_t + i_t) * n_t``, also where both gates are 0 in floating point."""
-        i, f, n = A.chunk(3, dim=-1)
-        share = logsigmoid(f) - logsigmoid(i)  # f / (f + i) is sigma of it
-        return torch.sigmoid(share), torch.sigmoid(-share) * self.phi(n)
+    def mixture(self, i, f, n):
+        """Return the log odds of ``i_t / (f_t + i_t)``, right also where both gates are closed, and n_t."""
+        return logsigmoid(i) - logsigmoid(f), self.phi(n)

@@ -1,9 +1,46 @@
 """Names of cells."""
 
+import inspect
+
 from sktime_rnn.cells._base import Cell
+from sktime_rnn.cells._gru_d import GRUDCell
+from sktime_rnn.cells._jordan import JordanCell
+from sktime_rnn.cells._memory import ClockworkCell, FeedForwardCell, IRNNCell, LeakyCell, TraceCell
+from sktime_rnn.cells._minimal import MGUCell, MinGRUCell, MinLSTMCell
 from sktime_rnn.cells._torch import ElmanCell, GRUCell, LSTMCell
 
-CELLS = {"lstm": LSTMCell, "gru": GRUCell, "rnn": ElmanCell}
+
+class ElmanJordanCell(JordanCell):
+    """A :class:`JordanCell` that reads its own state too; the parameters are the same but for ``recurrent``.
+
+    Parameters
+    ----------
+    feedback : {"probability", "label", "raw"}, default="probability"
+        What is fed back of an output.
+    **options
+        As for :class:`JordanCell`.
+    """
+
+    def __init__(self, feedback="probability", **options):
+        super().__init__(feedback, recurrent=True, **options)
+
+
+CELLS = {
+    "lstm": LSTMCell,
+    "gru": GRUCell,
+    "rnn": ElmanCell,
+    "elman": ElmanCell,
+    "jordan": JordanCell,
+    "elman-jordan": ElmanJordanCell,
+    "mgu": MGUCell,
+    "mingru": MinGRUCell,
+    "minlstm": MinLSTMCell,
+    "leaky": LeakyCell,
+    "clockwork": ClockworkCell,
+    "trace": TraceCell,
+    "irnn": IRNNCell,
+    "grud": GRUDCell,
+}
 
 
 def as_cell(cell, nonlinearity="tanh"):
@@ -11,10 +48,10 @@ def as_cell(cell, nonlinearity="tanh"):
 
     Parameters
     ----------
-    cell : {"lstm", "gru", "rnn"}, Cell class or Cell instance
-        What the user asked for.
-    nonlinearity : {"tanh", "relu", "sigmoid", "identity"}, default="tanh"
-        Handed to ``"rnn"``; every other cell has nonlinearities of its own.
+    cell : str, None, Cell class or Cell instance
+        What the user asked for: a name of ``CELLS``; None is :class:`FeedForwardCell`, which remembers nothing.
+    nonlinearity : {"tanh", "relu", "sigmoid", "identity"} or callable, default="tanh"
+        Handed to cells asked for by name that have such an option.
 
     Returns
     -------
@@ -24,21 +61,27 @@ def as_cell(cell, nonlinearity="tanh"):
     Raises
     ------
     ValueError
-        For an unknown name, or a nonlinearity for a cell that has no such option.
+        For an unknown name, or a nonlinearity for a cell that has no such option or brings its own.
     TypeError
         For anything that is neither a name nor a cell.
     """
-    if cell == "rnn":
-        return ElmanCell(nonlinearity)
+    if cell is None or isinstance(cell, str):
+        if cell is not None and cell not in CELLS:
+            raise ValueError(f"cell must be one of {sorted(CELLS)}, None or a Cell, got {cell!r}. Choose one of them.")
+        cls = FeedForwardCell if cell is None else CELLS[cell]
+        if nonlinearity == "tanh":
+            return cls()
+        if "nonlinearity" not in inspect.signature(cls).parameters and cls is not ElmanJordanCell:
+            raise ValueError(
+                f"nonlinearity={nonlinearity!r} needs cell='rnn', got cell={cell!r}, whose nonlinearities are part of "
+                "its equations. Leave nonlinearity at 'tanh' or set cell='rnn'."
+            )
+        return cls(nonlinearity=nonlinearity)
     if nonlinearity != "tanh":
         raise ValueError(
-            f"nonlinearity={nonlinearity!r} needs cell='rnn', got cell={cell!r}, whose nonlinearities are part of "
-            "its equations. Leave nonlinearity at 'tanh' or set cell='rnn'."
+            f"nonlinearity={nonlinearity!r} needs a cell asked for by name, got cell={cell!r}, which has its own. "
+            "Leave nonlinearity at 'tanh', and give it to the cell."
         )
-    if isinstance(cell, str):
-        if cell not in CELLS:
-            raise ValueError(f"cell must be one of {sorted(CELLS)} or a Cell, got {cell!r}. Choose one of them.")
-        return CELLS[cell]()
     if isinstance(cell, type) and issubclass(cell, Cell):
         return cell()
     if isinstance(cell, Cell):

@@ -136,6 +136,8 @@ class Encoder(StepReader):
         As in :class:`~sktime_rnn.networks.StepReader`.
     n_components : int or None
         Size of C.
+    n_flags : int
+        As in :class:`~sktime_rnn.networks.StepReader`.
 
     Attributes
     ----------
@@ -162,9 +164,10 @@ class Encoder(StepReader):
         token_counts=None,
         embedding_dim=None,
         n_components=None,
+        n_flags=0,
     ):
         per_step = None if kind == "grid" else step_network
-        super().__init__(input_shape, input_noise, per_step, token_counts, embedding_dim)
+        super().__init__(input_shape, input_noise, per_step, token_counts, embedding_dim, n_flags)
         self.grid_network = None
         if kind == "grid" and step_network is not None:
             self.grid_network = GridNetwork(step_network, input_shape[-1], grid_shape)
@@ -204,7 +207,7 @@ class Encoder(StepReader):
         """Return the vectors of the steps and how many there are."""
         if self.grid_network is None:
             return self.vectors(X, lengths), lengths
-        return self.grid_network(self.noise(X), shapes)
+        return self.grid_network(self.disturbed(X), shapes)
 
     def forward(self, X, lengths, shapes=None):
         """Read a batch.

@@ -130,6 +130,8 @@ class StepReader(nn.Module):
         For codes in place of values: see :class:`TokenEmbedding`.
     embedding_dim : int or None
         Length of a token's vector.
+    n_flags : int, default=0
+        How many channels at the end of a step are flags of missing values, which noise leaves alone.
 
     Attributes
     ----------
@@ -137,8 +139,11 @@ class StepReader(nn.Module):
         Length of a step's vector.
     """
 
-    def __init__(self, input_shape, input_noise=0.0, step_network=None, token_counts=None, embedding_dim=None):
+    def __init__(
+        self, input_shape, input_noise=0.0, step_network=None, token_counts=None, embedding_dim=None, n_flags=0
+    ):
         super().__init__()
+        self.n_flags = n_flags
         self.embedding = None if token_counts is None else TokenEmbedding(token_counts, embedding_dim, input_noise)
         self.noise = GaussianNoise(input_noise)
         self.step_network = None if step_network is None else StepNetwork(step_network)
@@ -153,10 +158,17 @@ class StepReader(nn.Module):
         """Return the vectors of steps, (B, T, *input_shape) or codes (B, T) -> (B, T, vector_size)."""
         if self.embedding is not None:
             return self.embedding(X)
-        X = self.noise(X)
+        X = self.disturbed(X)
         if self.step_network is not None:
             return self.step_network(X, lengths)
         return X.flatten(2)
+
+    def disturbed(self, X):
+        """Return values with noise, in training, but for flags."""
+        if not self.n_flags:
+            return self.noise(X)
+        values, flags = X.split([X.shape[-1] - self.n_flags, self.n_flags], dim=-1)
+        return torch.cat([self.noise(values), flags], dim=-1)
 
 
 class RecurrentNetwork(StepReader):
@@ -188,6 +200,8 @@ class RecurrentNetwork(StepReader):
         For codes in place of values: see :class:`TokenEmbedding`.
     embedding_dim : int, default=None
         Length of a token's vector.
+    n_flags : int, default=0
+        As in :class:`StepReader`.
     """
 
     def __init__(
@@ -209,8 +223,9 @@ class RecurrentNetwork(StepReader):
         step_network=None,
         token_counts=None,
         embedding_dim=None,
+        n_flags=0,
     ):
-        super().__init__(input_shape, input_noise, step_network, token_counts, embedding_dim)
+        super().__init__(input_shape, input_noise, step_network, token_counts, embedding_dim, n_flags)
         self.recurrent = Stacked(
             cell,
             self.vector_size,

@@ -43,6 +43,8 @@ _OF_RECURRENCE = ("num_layers", "bidirectional", "go_backwards", "initial_state"
 
 def code(vocabulary, sequences):
     """Return tokens as codes; some sequences may be empty."""
+    if not len(sequences.values):
+        return Sequences(np.zeros(0, dtype=np.int64), sequences.offsets)
     codes = vocabulary.encode(Sequences(sequences.values, [0, len(sequences.values)])).values
     return Sequences(codes, sequences.offsets)
 
@@ -77,7 +79,14 @@ class PairTrainer(BaseSequenceRNN):
 
     def _tokens_of(self, name):
         side = 0 if name == "X" else 1
-        tokenizer = self.tokenizer[side] if isinstance(self.tokenizer, tuple) else self.tokenizer
+        tokenizer = self.tokenizer
+        if isinstance(tokenizer, tuple):
+            if len(tokenizer) != 2:
+                raise ValueError(
+                    f"tokenizer must be one way to cut texts, or two of them, for X and for y, got {tokenizer!r}. Pass "
+                    "('char', 'word'), say."
+                )
+            tokenizer = tokenizer[side]
         return {"tokens": self.tokens is True or self.tokens == name, "tokenizer": tokenizer}
 
     def _reconstructs(self, y):
@@ -99,7 +108,7 @@ class PairTrainer(BaseSequenceRNN):
         else:
             if is_panel(X):
                 check_target_index(y, X.index.unique(level=0))
-            outputs, form = read_outputs(y, **self._tokens_of("y"))
+            outputs, form = read_outputs(y, form=None if reset else self._form, **self._tokens_of("y"))
         if len(outputs) != len(sequences):
             raise ValueError(
                 f"y must have one output for each of the {len(sequences)} sequences of X, got inconsistent numbers of "
@@ -115,6 +124,11 @@ class PairTrainer(BaseSequenceRNN):
                     Sequences(outputs.values, [0, len(outputs.values)]),
                 )
             self._length = self._choose_length(sequences, outputs)
+            if self._length in ("stop", "predict") and form.container != "list":
+                raise ValueError(
+                    f"output_length={self._length!r} writes outputs of lengths of their own, but y is an array, whose "
+                    "rows have one length. Pass list(y), or leave output_length at 'auto'."
+                )
             self._longest = int(outputs.lengths.max())
             self._ratio = float((outputs.lengths / sequences.lengths).max())
         self._check_outputs(sequences, outputs, form)
@@ -163,6 +177,10 @@ class PairTrainer(BaseSequenceRNN):
     def _targets(self, sequences, outputs):
         """Return what the net is trained on, or measured by."""
         if self.alignment == "ctc":
+            if not self._form.is_symbols:
+                raise ValueError(
+                    "alignment='ctc' needs y of symbols, got values. Pass text or tokens, or set tokens='y'."
+                )
             needed = alignable(sequences, outputs)
             short = np.flatnonzero(needed > sequences.lengths)
             if len(short):
@@ -228,10 +246,15 @@ class PairTrainer(BaseSequenceRNN):
             self._refuse_changed(("embeddings",), "X holds values", "Pass text or tokens as X")
             if not self._form.is_symbols:
                 self._refuse_changed(OF_TOKENS, "X and y hold values", "Pass text or tokens")
+            if self.alignment == "ctc":
+                self._refuse_changed(("embedding_dim",), "nothing is embedded", "Pass text or tokens as X")
         else:
             self._refuse_changed(("missing",), "X holds tokens", "Pass values as X")
             if self._form.is_symbols:
                 self._refuse_changed(("standardize",), "X and y hold tokens", "Pass values")
+        if self.teacher_forcing == 1:
+            because = "the decoder reads true outputs from first to last"
+            self._refuse_changed(("teacher_forcing_schedule",), because, "Set teacher_forcing below 1")
         if self._form.is_symbols:
             self._refuse_changed(_OF_VALUES, "y holds symbols", "Pass values as y")
             if self.output_length == "predict":
@@ -245,8 +268,6 @@ class PairTrainer(BaseSequenceRNN):
                     "feedback at 'auto'."
                 )
             return
-        if self.alignment == "ctc":
-            raise ValueError("alignment='ctc' needs y of symbols, got values. Pass text or tokens, or set tokens='y'.")
         self._refuse_changed(_OF_SYMBOLS, "y holds values", "Pass text or tokens as y")
         if not self._feeds_back():
             names = ("teacher_forcing", "teacher_forcing_schedule")
@@ -343,7 +364,7 @@ class PairTrainer(BaseSequenceRNN):
     def _build(self, sequences, dataset):
         module = super()._build(sequences, dataset)
         if getattr(module, "length", None) is not None:
-            mean, scale = step_statistics(np.log(sequences.lengths)[:, None])
+            mean, scale = step_statistics(np.log(dataset.X.lengths)[:, None], dataset.weight)
             module.length.loc.fill_(mean[0])
             module.length.scale.fill_(scale[0])
         return module

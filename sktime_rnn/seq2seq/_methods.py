@@ -236,7 +236,9 @@ class Seq2SeqMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Writer):
         """
         sequences = self._read_fitted(X)
         self._refuse_values("predict_n_best")
-        width = max(n, self.beam_width, 2)
+        if n < 1:
+            raise ValueError(f"n must be above 0, got {n!r}. Correct it.")
+        width = max(n, self.beam_width, 1 if self.alignment is None else 2)
         written, log_proba = self._write(sequences, width=width)
         outputs = self._given_back(written)
         return [

@@ -57,7 +57,7 @@ class OutputForm:
             In the form of the outputs in ``fit``.
         """
         if self.kind == "values":
-            values = values.reshape(len(values), *self.step_shape).astype(np.float64, copy=False)
+            values = values.reshape(len(values), *self.step_shape).astype(np.float64)  # a copy: users may write
         elif self.kind == "tokens" and len(values) and not isinstance(values[0], str):
             values = values.astype(np.int64)
         if self.container == "single":
@@ -76,7 +76,7 @@ class OutputForm:
         return [values[start:stop] for start, stop in pairwise(bounds)]
 
 
-def read_outputs(y, tokens=False, tokenizer="char", missing="error", name="y"):
+def read_outputs(y, tokens=False, tokenizer="char", missing="error", name="y", form=None):
     """Read outputs; some may be empty.
 
     Parameters
@@ -92,6 +92,8 @@ def read_outputs(y, tokens=False, tokenizer="char", missing="error", name="y"):
         "mask" lets NaN through.
     name : str, default="y"
         What error messages call it.
+    form : OutputForm, default=None
+        The form of outputs in ``fit``, which outputs take that are all empty.
 
     Returns
     -------
@@ -114,9 +116,21 @@ def read_outputs(y, tokens=False, tokenizer="char", missing="error", name="y"):
         column = np.asarray(y).reshape(-1, 1)
         return _with_form(check_sequences(column, **options), container="single", one_axis=True)
     samples = list(y)
+    if samples and all(hasattr(sample, "__len__") and len(sample) == 0 for sample in samples):
+        return _all_empty(samples, form, name), form
     if any(isinstance(sample, str) for sample in samples):
         return _read_texts(samples, tokenizer, options)
     return _read_list(samples, options)
+
+
+def _all_empty(samples, form, name):
+    if form is None:
+        raise ValueError(
+            f"{name} must have an output that is not empty, but all {len(samples)} are empty. Pass what is to be "
+            "learnt."
+        )
+    shape = () if form.is_symbols else (int(np.prod(form.step_shape, dtype=np.int64)),)
+    return Sequences(np.zeros((0, *shape)), np.zeros(len(samples) + 1, dtype=np.int64))
 
 
 def _with_form(sequences, one_axis=False, **form):
@@ -159,14 +173,8 @@ def _read_list(samples, options):
 
 def _read_around_empty(samples, empty, options):
     """Read the samples that are not empty, and leave room for the others."""
-    if not any(empty):
+    if not any(empty) or all(empty):  # texts of blanks alone are refused there
         return check_sequences(samples, **options)
-    if all(empty):
-        name = options["name"]
-        raise ValueError(
-            f"{name} must have an output that is not empty, but all {len(samples)} are empty. Pass what is to be "
-            "learnt."
-        )
     kept = np.flatnonzero(~np.array(empty))
     sequences = check_sequences([samples[i] for i in kept], **options)
     lengths = np.zeros(len(samples), dtype=np.int64)

@@ -189,6 +189,13 @@ class Writer(PairTrainer):
 
     def _given_back(self, outputs):
         """Return Sequences of codes or values in the form of y."""
+        lengths = outputs.lengths
+        if self._form.container != "list" and (lengths != lengths[0]).any():
+            raise ValueError(
+                f"X must have sequences of one length, since y was an array in fit and output_length="
+                f"{self._length!r}, got lengths from {lengths.min()} to {lengths.max()}. Predict those of one length "
+                "together."
+            )
         values = self._output_vocabulary.decode(outputs.values) if self._form.is_symbols else outputs.values
         return self._form.give(values, outputs.lengths)
 

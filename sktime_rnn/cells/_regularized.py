@@ -1,0 +1,273 @@
+"""Cells around another cell: zoneout and layer normalisation.
+
+Shapes: B batch, T time steps, F input features, H hidden units, G gates.
+"""
+
+import copy
+from numbers import Real
+
+import torch
+from torch import nn
+from torch.nn.functional import layer_norm, linear
+
+from sktime_rnn.cells._base import Cell, StepCell
+from sktime_rnn.cells._torch import ElmanCell, GRUCell, LSTMCell
+
+
+class WrappingCell(StepCell):
+    """A cell around another one, whose states and weights are its own.
+
+    Parameters
+    ----------
+    cell : Cell
+        The cell inside, without weights.
+    """
+
+    def __init__(self, cell):
+        super().__init__()
+        if not isinstance(cell, Cell):
+            raise TypeError(
+                f"cell must be a Cell, got {cell if isinstance(cell, type) else type(cell)}. Pass "
+                f"{type(self).__name__}(LSTMCell()), say."
+            )
+        self.cell = cell
+
+    @property
+    def n_states(self):
+        """Number of the state's tensors."""
+        return self.cell.n_states
+
+    @property
+    def n_learned(self):
+        """Number of states, from the first on, that may be learned at the start."""
+        return self.cell.n_learned
+
+    @property
+    def needs_feedback(self):
+        """Whether the cell reads the head's output."""
+        return self.cell.needs_feedback
+
+    def build(self, input_size, hidden_size, bias=True):
+        """Return a copy of the cell around a built one, see :class:`Cell`."""
+        cell = copy.deepcopy(self)
+        cell.cell = self.cell.build(input_size, hidden_size, bias)
+        cell.hidden_size = hidden_size
+        return cell
+
+    def reset_parameters(self, generator=None):
+        """Draw new weights for the cell inside, see :class:`Cell`."""
+        self.cell.reset_parameters(generator)
+
+    def state_sizes(self, hidden_size):
+        """Return the widths of the state's tensors, see :class:`Cell`."""
+        return self.cell.state_sizes(hidden_size)
+
+    def initial_state(self, batch_size, like):
+        """Return the state before the first step, see :class:`Cell`."""
+        return self.cell.initial_state(batch_size, like)
+
+
+class ZoneoutCell(WrappingCell):
+    r"""Zoneout: in training, each unit now and then keeps its old value (Krueger et al. 2017).
+
+    .. math:: s_t = d_t \odot s_{t-1} + (1 - d_t) \odot \tilde s_t
+
+    for each tensor s (H,) of the state, with what the cell inside makes of it, s~_t, and masks d_t (H,) that are 1 with
+    probability ``rate``, drawn for each step, unit and sequence. In prediction the rate stands in the place of the
+    masks. States that cannot be learned at the start, such as counters, are left alone.
+
+    Parameters
+    ----------
+    cell : Cell
+        The cell inside, without weights.
+    rate : float or sequence of float, default=0.1
+        Probability in [0, 1) that a unit keeps its old value; or one for each of the ``cell.n_learned`` tensors of the
+        state, those of h_t and c_t for an LSTM.
+
+    Attributes
+    ----------
+    generator : torch.Generator or None
+        Source of the masks; None stands for torch's global one.
+
+    References
+    ----------
+    D. Krueger et al. (2017). Zoneout: regularizing RNNs by randomly preserving hidden activations. ICLR.
+    """
+
+    def __init__(self, cell, rate=0.1):
+        super().__init__(cell)
+        n = cell.n_learned
+        if not n:
+            raise ValueError(
+                f"cell must be one that feeds back what zoneout can keep, got {type(cell).__name__}. Leave ZoneoutCell "
+                "out."
+            )
+        rates = (rate,) * n if isinstance(rate, Real) else tuple(rate)
+        if len(rates) != n or not all(isinstance(p, Real) and 0 <= p < 1 for p in rates):
+            raise ValueError(
+                f"rate must be a number in [0, 1), or {n} of them, one for each state of {type(cell).__name__}, got "
+                f"{rate!r}. Choose such a number."
+            )
+        self.rate = rate
+        self.rates = rates
+        self.generator = None
+
+    def inputs(self, X):
+        """Return what the cell inside needs of the inputs."""
+        return self.cell.inputs(X) if isinstance(self.cell, StepCell) else X
+
+    def draw(self, state):
+        """Return masks of the units that keep their old values, one bool tensor (B, H) for each rate."""
+        return tuple(
+            torch.empty_like(old).uniform_(generator=self.generator) < rate
+            for old, rate in zip(state, self.rates, strict=False)
+        )
+
+    def step(self, a_t, state, *feedback, masks=None):
+        """Return the new state.
+
+        Parameters
+        ----------
+        a_t : tensor of shape (B, A)
+            The step's part of what :meth:`inputs` gave.
+        state : tuple of tensors of shape (B, H)
+            The state after the step before.
+        *feedback : tensor of shape (B, K)
+            The head's output after the step before, where the cell inside reads it.
+        masks : tuple of bool tensors of shape (B, H), default=None
+            Which units keep their old values; None draws them in training, and takes their mean otherwise.
+
+        Returns
+        -------
+        state : tuple of tensors of shape (B, H)
+            The state after this step; the first is the output.
+        """
+        inner = self.cell.step if isinstance(self.cell, StepCell) else self.cell
+        after = inner(a_t, state, *feedback)
+        n = len(self.rates)
+        if masks is None and self.training:
+            masks = self.draw(state)
+        if masks is not None:
+            kept = map(torch.where, masks, state[:n], after[:n])
+        else:
+            kept = map(torch.lerp, after[:n], state[:n], self.rates)
+        return (*kept, *after[n:])
+
+
+def normalise(X, gain, bias, hidden_size):
+    r"""Return each block of H numbers with mean 0 and variance 1, times its gain, plus its bias.
+
+    .. math:: g \odot (a - \bar a) / \sqrt{\mathrm{var}(a) + 10^{-5}} + b
+
+    Parameters
+    ----------
+    X : tensor of shape (..., G * H)
+        Net inputs of G gates.
+    gain : tensor of shape (G * H,)
+        Gains g.
+    bias : tensor of shape (G * H,) or (..., G * H), or None
+        Biases b, or whatever else to add.
+    hidden_size : int
+        Number H of hidden units.
+
+    Returns
+    -------
+    X : tensor of shape (..., G * H)
+        Mean and variance are taken over the H units of a gate.
+    """
+    X = layer_norm(X.unflatten(-1, (-1, hidden_size)), (hidden_size,)).flatten(-2)
+    return X * gain if bias is None else torch.addcmul(bias, X, gain)
+
+
+class LayerNormCell(WrappingCell):
+    r"""Elman, LSTM or GRU cell with layer normalisation (Ba, Kiros and Hinton 2016).
+
+    In the cell's equations, each gate's :math:`W_{ih} x_t + b_{ih}` becomes :math:`\mathrm{LN}(W_{ih} x_t) + b_{ih}`
+    and :math:`W_{hh} h_{t-1} + b_{hh}` becomes :math:`\mathrm{LN}(W_{hh} h_{t-1}) + b_{hh}`; in the LSTM's output
+    :math:`\tanh(c_t)` becomes :math:`\tanh(\mathrm{LN}(c_t) + b_c)`, with
+
+    .. math:: \mathrm{LN}(a) = g \odot (a - \bar a) / \sqrt{\mathrm{var}(a) + 10^{-5}}
+
+    over the H units of a gate. Each has gains of its own, ``gain_ih`` and ``gain_hh`` (G * H,) and ``gain_c`` (H,),
+    which start at 1.
+
+    Parameters
+    ----------
+    cell : ElmanCell, LSTMCell or GRUCell
+        The cell inside, without weights; of options, an Elman cell's nonlinearity and ``recurrent_init`` are taken.
+
+    References
+    ----------
+    J. L. Ba, J. R. Kiros and G. E. Hinton (2016). Layer normalization. arXiv:1607.06450.
+    """
+
+    def __init__(self, cell):
+        super().__init__(cell)
+        kind = next((kind for kind in (ElmanCell, LSTMCell, GRUCell) if isinstance(cell, kind)), None)
+        if kind is None:
+            raise TypeError(
+                f"cell must be an ElmanCell, LSTMCell or GRUCell, got {type(cell).__name__}, whose equations have no "
+                "normalised form here. Pass one of these."
+            )
+        taken = {"recurrent_init", "training"} | ({"nonlinearity", "phi"} if kind is ElmanCell else set())
+        plain = vars(kind())
+        others = sorted(
+            name
+            for name, value in vars(cell).items()
+            if not name.startswith("_") and name not in taken and not _same(value, plain.get(name))
+        )
+        if others:
+            raise ValueError(
+                f"cell must be a plain {kind.__name__}, got one with options of its own for {others}, which layer "
+                "normalisation would not heed. Leave them out."
+            )
+        self.kind = kind
+
+    def build(self, input_size, hidden_size, bias=True):
+        """Return a copy of the cell around a built one, see :class:`Cell`."""
+        cell = super().build(input_size, hidden_size, bias)
+        rows = len(cell.cell.weight_hh)
+        cell.gain_ih = nn.Parameter(torch.empty(rows))
+        cell.gain_hh = nn.Parameter(torch.empty(rows))
+        has_c = self.kind is LSTMCell
+        cell.register_parameter("gain_c", nn.Parameter(torch.empty(hidden_size)) if has_c else None)
+        cell.register_parameter("bias_c", nn.Parameter(torch.empty(hidden_size)) if has_c and bias else None)
+        return cell
+
+    def reset_parameters(self, generator=None):
+        """Draw new weights for the cell inside, see :class:`Cell`; gains are 1."""
+        super().reset_parameters(generator)
+        for gain in (self.gain_ih, self.gain_hh, self.gain_c):
+            if gain is not None:
+                nn.init.ones_(gain)
+        if self.bias_c is not None:
+            nn.init.zeros_(self.bias_c)
+
+    def inputs(self, X):
+        """Return ``LN(W_ih x_t) + b_ih`` for all steps, and b_hh added where the equations add it as it is."""
+        bias = self.cell.bias_ih
+        if bias is not None and self.kind is not GRUCell:
+            bias = bias + self.cell.bias_hh
+        return normalise(linear(X, self.cell.weight_ih), self.gain_ih, bias, self.hidden_size)
+
+    def step(self, a_t, state):
+        """Return the new state: ``(h_t,)``, or ``(h_t, c_t)`` for the LSTM."""
+        H, b_t = self.hidden_size, linear(state[0], self.cell.weight_hh)
+        if self.kind is GRUCell:
+            return self._gru(a_t, normalise(b_t, self.gain_hh, self.cell.bias_hh, H), *state)
+        a_t = normalise(b_t, self.gain_hh, a_t, H)
+        return (self.cell.phi(a_t),) if self.kind is ElmanCell else self._lstm(a_t, state[1])
+
+    def _gru(self, a_t, b_t, h):
+        (a_t, a_n), (b_t, b_n) = (part.split([2 * self.hidden_size, self.hidden_size], dim=1) for part in (a_t, b_t))
+        r, z = torch.sigmoid(a_t + b_t).chunk(2, dim=1)
+        return (torch.lerp(torch.tanh(torch.addcmul(a_n, r, b_n)), h, z),)
+
+    def _lstm(self, a_t, c):
+        i, f, g, o = a_t.chunk(4, dim=1)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        return torch.sigmoid(o) * torch.tanh(normalise(c, self.gain_c, self.bias_c, self.hidden_size)), c
+
+
+def _same(a, b):
+    return a is b or (type(a) is type(b) and a == b)
