@@ -144,11 +144,6 @@ class Recurrent(nn.Module):
 
     def __init__(self, cell, input_size, hidden_size, bias=True, initial_state="zeros", backwards=False):
         super().__init__()
-        if cell.needs_feedback:
-            raise ValueError(
-                f"cell must get along without the network's last output here, got {cell!r}, which reads it. Use it in "
-                "RNNClassifier or RNNRegressor, or choose another cell."
-            )
         if initial_state == "learned" and not cell.n_learned:
             raise ValueError(
                 f"initial_state='learned' needs a cell that starts from a state, got {cell!r}, which has none. Leave "

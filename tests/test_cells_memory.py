@@ -549,8 +549,10 @@ def test_gru_d_in_a_classifier_that_masks_missing_values(global_random_seed):
     first, again = (RNNClassifier(cell=GRUDCell(), **options).fit(X, y).predict_proba(X) for _ in range(2))
     assert np.isfinite(first).all()
     np.testing.assert_array_equal(first, again)
+    deep = RNNClassifier(cell=GRUDCell(), num_layers=2, **options | {"input_noise": 0.3}).fit(X, y)
+    assert np.isfinite(deep.predict_proba(X)).all()
     with pytest.raises(ValueError, match="GRUDCell must read n values and then n flags of 0 or 1, got other numbers"):
-        RNNClassifier(cell=GRUDCell(), num_layers=2, **options | {"hidden_size": 4}).fit(X, y)
+        RNNClassifier(cell=GRUDCell(), step_network=torch.nn.Linear(4, 4), **options).fit(X, y)
 
 
 # -- zoneout

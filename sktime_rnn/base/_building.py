@@ -5,7 +5,7 @@ import copy
 import torch
 
 from sktime_rnn.cells import as_cell
-from sktime_rnn.networks import CustomNetwork, FeedbackNetwork, InputScaling, RecurrentNetwork
+from sktime_rnn.networks import CustomNetwork, InputScaling, RecurrentNetwork
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
 
@@ -33,12 +33,7 @@ def build_module(spec, head):
         options = dict(spec["recurrent"])
         cell = as_cell(options.pop("cell"), options.pop("nonlinearity"))
         options["step_network"] = copy.deepcopy(options["step_network"])
-        if cell.needs_feedback:
-            for name in ("num_layers", "bidirectional", "go_backwards", "initial_state"):
-                options.pop(name)
-            module = FeedbackNetwork(cell, head, per_step=spec["per_step"], **options)
-        else:
-            module = RecurrentNetwork(cell, head, per_step=spec["per_step"], **options)
+        module = RecurrentNetwork(cell, head, per_step=spec["per_step"], **options)
     cast(module, dtype)
     module.scaling = None if spec["scaling"] is None else InputScaling(dtype=dtype, **spec["scaling"])
     return module

@@ -3,7 +3,6 @@
 from sktime_rnn.cells._base import NONLINEARITIES, Cell, StepCell, as_nonlinearity, init_recurrent_
 from sktime_rnn.cells._deep import DeepCell, SkipCell
 from sktime_rnn.cells._gru_d import GRUDCell
-from sktime_rnn.cells._jordan import JordanCell
 from sktime_rnn.cells._memory import (
     ClockworkCell,
     FeedForwardCell,
@@ -13,7 +12,7 @@ from sktime_rnn.cells._memory import (
     TraceCell,
 )
 from sktime_rnn.cells._minimal import MGUCell, MinGRUCell, MinLSTMCell, ScanCell
-from sktime_rnn.cells._names import CELLS, ElmanJordanCell, as_cell
+from sktime_rnn.cells._names import CELLS, as_cell
 from sktime_rnn.cells._regularized import LayerNormCell, ZoneoutCell
 from sktime_rnn.cells._torch import ElmanCell, GRUCell, LSTMCell
 
@@ -24,12 +23,10 @@ __all__ = [
     "ClockworkCell",
     "DeepCell",
     "ElmanCell",
-    "ElmanJordanCell",
     "FeedForwardCell",
     "GRUCell",
     "GRUDCell",
     "IRNNCell",
-    "JordanCell",
     "LSTMCell",
     "LayerNormCell",
     "LeakyCell",

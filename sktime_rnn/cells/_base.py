@@ -113,9 +113,8 @@ class Cell(nn.Module, ABC):
 
     Subclasses set ``n_gates``, ``n_states`` and, where they have one, ``forget_gate_position``, and write
     :meth:`forward`; those of :class:`StepCell` are faster. Where torch has a fused kernel for the same equations,
-    ``kernel`` names it. A cell whose feedback passes through the head sets ``needs_feedback`` and takes it as a third
-    argument. One that can take all steps at once writes ``scan(X, state) -> outputs, state``. Of its states the first
-    ``n_learned`` may be learned at the start.
+    ``kernel`` names it. One that can take all steps at once writes ``scan(X, state) -> outputs, state``. Of its states
+    the first ``n_learned`` may be learned at the start.
 
     Parameters
     ----------
@@ -126,7 +125,6 @@ class Cell(nn.Module, ABC):
     n_gates = 1
     n_states = 1
     forget_gate_position = None
-    needs_feedback = False
     scan = None
 
     @property
@@ -245,7 +243,7 @@ class Cell(nn.Module, ABC):
         return tuple(like.new_zeros(batch_size, size) for size in self.state_sizes(self.hidden_size))
 
     @abstractmethod
-    def forward(self, x_t, state, *feedback):
+    def forward(self, x_t, state):
         """Take one step.
 
         Parameters
@@ -254,8 +252,6 @@ class Cell(nn.Module, ABC):
             The step's input.
         state : tuple of tensors of shape (B, H)
             The state after the step before.
-        *feedback : tensor of shape (B, K)
-            The head's output after the step before, where the cell reads it.
 
         Returns
         -------
@@ -290,7 +286,7 @@ class StepCell(Cell):
         return linear(h, self.weight_hh if weight is None else weight, self.bias_hh)
 
     @abstractmethod
-    def step(self, a_t, state, *feedback):
+    def step(self, a_t, state):
         """Take one step, given what :meth:`inputs` has made of its input.
 
         Parameters
@@ -299,8 +295,6 @@ class StepCell(Cell):
             The step's part of what :meth:`inputs` gave.
         state : tuple of tensors of shape (B, H)
             The state after the step before.
-        *feedback : tensor of shape (B, K)
-            The head's output after the step before, where the cell reads it.
 
         Returns
         -------
@@ -308,6 +302,6 @@ class StepCell(Cell):
             The state after this step; the first is the output.
         """
 
-    def forward(self, x_t, state, *feedback):
+    def forward(self, x_t, state):
         """Take one step: the new state."""
-        return self.step(self.inputs(x_t), state, *feedback)
+        return self.step(self.inputs(x_t), state)

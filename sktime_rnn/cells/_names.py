@@ -4,34 +4,15 @@ import inspect
 
 from sktime_rnn.cells._base import Cell
 from sktime_rnn.cells._gru_d import GRUDCell
-from sktime_rnn.cells._jordan import JordanCell
 from sktime_rnn.cells._memory import ClockworkCell, FeedForwardCell, IRNNCell, LeakyCell, TraceCell
 from sktime_rnn.cells._minimal import MGUCell, MinGRUCell, MinLSTMCell
 from sktime_rnn.cells._torch import ElmanCell, GRUCell, LSTMCell
-
-
-class ElmanJordanCell(JordanCell):
-    """A :class:`JordanCell` that reads its own state too; the parameters are the same but for ``recurrent``.
-
-    Parameters
-    ----------
-    feedback : {"probability", "label", "raw"}, default="probability"
-        What is fed back of an output.
-    **options
-        As for :class:`JordanCell`.
-    """
-
-    def __init__(self, feedback="probability", **options):
-        super().__init__(feedback, recurrent=True, **options)
-
 
 CELLS = {
     "lstm": LSTMCell,
     "gru": GRUCell,
     "rnn": ElmanCell,
     "elman": ElmanCell,
-    "jordan": JordanCell,
-    "elman-jordan": ElmanJordanCell,
     "mgu": MGUCell,
     "mingru": MinGRUCell,
     "minlstm": MinLSTMCell,
@@ -71,7 +52,7 @@ def as_cell(cell, nonlinearity="tanh"):
         cls = FeedForwardCell if cell is None else CELLS[cell]
         if nonlinearity == "tanh":
             return cls()
-        if "nonlinearity" not in inspect.signature(cls).parameters and cls is not ElmanJordanCell:
+        if "nonlinearity" not in inspect.signature(cls).parameters:
             raise ValueError(
                 f"nonlinearity={nonlinearity!r} needs cell='rnn', got cell={cell!r}, whose nonlinearities are part of "
                 "its equations. Leave nonlinearity at 'tanh' or set cell='rnn'."

@@ -42,11 +42,6 @@ class WrappingCell(StepCell):
         """Number of states, from the first on, that may be learned at the start."""
         return self.cell.n_learned
 
-    @property
-    def needs_feedback(self):
-        """Whether the cell reads the head's output."""
-        return self.cell.needs_feedback
-
     def build(self, input_size, hidden_size, bias=True):
         """Return a copy of the cell around a built one, see :class:`Cell`."""
         cell = copy.deepcopy(self)
@@ -123,7 +118,7 @@ class ZoneoutCell(WrappingCell):
             for old, rate in zip(state, self.rates, strict=False)
         )
 
-    def step(self, a_t, state, *feedback, masks=None):
+    def step(self, a_t, state, masks=None):
         """Return the new state.
 
         Parameters
@@ -132,8 +127,6 @@ class ZoneoutCell(WrappingCell):
             The step's part of what :meth:`inputs` gave.
         state : tuple of tensors of shape (B, H)
             The state after the step before.
-        *feedback : tensor of shape (B, K)
-            The head's output after the step before, where the cell inside reads it.
         masks : tuple of bool tensors of shape (B, H), default=None
             Which units keep their old values; None draws them in training, and takes their mean otherwise.
 
@@ -143,7 +136,7 @@ class ZoneoutCell(WrappingCell):
             The state after this step; the first is the output.
         """
         inner = self.cell.step if isinstance(self.cell, StepCell) else self.cell
-        after = inner(a_t, state, *feedback)
+        after = inner(a_t, state)
         n = len(self.rates)
         if masks is None and self.training:
             masks = self.draw(state)

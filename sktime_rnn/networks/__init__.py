@@ -1,6 +1,5 @@
 """Encoder, pooling and head: one output per sequence or per step; and the forecast of steps ahead of a window."""
 
-from sktime_rnn.networks._feedback import FeedbackNetwork
 from sktime_rnn.networks._forecast import ForecastNetwork
 from sktime_rnn.networks._recurrent import (
     UNKNOWN,
@@ -18,7 +17,6 @@ from sktime_rnn.networks._recurrent import (
 __all__ = [
     "UNKNOWN",
     "CustomNetwork",
-    "FeedbackNetwork",
     "ForecastNetwork",
     "InputScaling",
     "RecurrentNetwork",
