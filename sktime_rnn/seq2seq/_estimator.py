@@ -129,7 +129,7 @@ class Seq2SeqTransformer(Seq2SeqMethods):
         "one_cycle", or nothing where ``callbacks`` holds an LRScheduler.
     max_epochs : int or "auto", default="auto"
         Number of passes over the data; "auto" is as many as make 2,500 updates within 4 million time steps of X
-        and y, at least 10 and at most 200.
+        and y, at least 10 and at most 120.
     batch_size : int, default=32
         Number of pairs in a training batch.
     max_batch_steps : int, default=65536

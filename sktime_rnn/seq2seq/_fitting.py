@@ -21,7 +21,7 @@ from sktime_rnn.sequences import Sequences
 END = BLANK = 1  # codes of the output vocabulary; 0 is the unknown symbol
 _OF_SYMBOLS = ("label_smoothing", "beam_width", "length_penalty", "no_repeat_ngram_size")
 _MIN_UPDATES = 2500
-_EPOCHS = (10, 200)
+_EPOCHS = (10, 120)
 _OF_VALUES = ("loss",)
 _OF_DECODER = (
     "attention",
