@@ -58,7 +58,7 @@ def translate():
     start = perf_counter()
     translator = Seq2SeqTransformer(tokenizer="word", max_epochs=60, random_state=0)
     translator.fit([english[i] for i in known], [french[i] for i in known])
-    print(f"\n{len(known)} English sentences with their French, and two new ones", end=" ")
+    print(f"\n{len(known)} English sentences with their French, and three new ones", end=" ")
     print(f"({perf_counter() - start:.0f} s):")
     for sentence, translation in zip(english[3::35], translator.predict(english[3::35]), strict=True):
         print(f"  {sentence} -> {translation}")
