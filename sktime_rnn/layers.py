@@ -154,7 +154,7 @@ class Recurrent(nn.Module):
         self.n_states = cell.n_states
         self.state_sizes = cell.state_sizes(hidden_size)
         self.forget_gate_position = cell.forget_gate_position
-        self.recurrent_init = getattr(cell, "recurrent_init", "orthogonal")
+        self.recurrent_init = cell.recurrent_init
         self.fused = cell.kernel is not None
         if self.fused:
             options = {"nonlinearity": cell.nonlinearity} if cell.kernel == "RNN" else {}

@@ -21,8 +21,10 @@ class RNNRegressor(RegressorMixin, BaseRNN):
 
     Parameters
     ----------
-    cell : {"lstm", "gru", "rnn"} or Cell, default="lstm"
-        The recurrence; a name, a :class:`~sktime_rnn.cells.Cell` class or a cell.
+    cell : str, None or Cell, default="lstm"
+        The recurrence: "lstm", "gru", "rnn" (or "elman"), "mgu", "mingru", "minlstm", "leaky", "clockwork", "trace",
+        "irnn" or "grud"; None for a network without memory; or a cell of :mod:`sktime_rnn.cells` with options of its
+        own, as a class or an instance.
     hidden_size : int, default=128
         Number of hidden units of each layer and direction.
     num_layers : int, default=1
@@ -31,8 +33,8 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         Whether each layer reads the sequence in both directions.
     bias : bool, default=True
         Whether the recurrent equations have bias terms.
-    nonlinearity : {"tanh", "relu", "sigmoid", "identity"}, default="tanh"
-        Nonlinearity of ``cell="rnn"``.
+    nonlinearity : {"tanh", "relu", "sigmoid", "identity"} or callable, default="tanh"
+        Nonlinearity of a cell that has one, such as "rnn", asked for by name; a callable maps a tensor to another.
     go_backwards : bool, default=False
         Whether sequences are read from their last step to their first; outputs per step keep the order of X.
     initial_state : {"zeros", "learned"}, default="zeros"

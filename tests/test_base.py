@@ -44,7 +44,7 @@ from skorch.callbacks import (
 )
 
 from sktime_rnn import RNNClassifier, RNNRegressor, Sequences, TimeDistributed, check_sequences
-from sktime_rnn.cells import Cell, ElmanCell, GRUCell, LSTMCell
+from sktime_rnn.cells import CELLS, Cell, ElmanCell, GRUCell, LSTMCell
 from sktime_rnn.nets import is_there
 
 
@@ -996,6 +996,33 @@ def test_training_that_goes_on_refuses_another_network(change):
     model = RNNClassifier(hidden_size=4, max_epochs=1, warm_start=True, random_state=0).fit(X, y)
     with pytest.raises(ValueError, match=rf"must stay as they were, but \['{next(iter(change))}'\] changed"):
         model.set_params(**change).fit(X, y)
+
+
+def test_flags_of_missing_values_cannot_be_left_out_later():
+    X, y = [np.ones((n % 3 + 1, 2)) for n in range(12)], np.arange(12) % 2
+    model = RNNClassifier(hidden_size=4, max_epochs=1, missing="mask", warm_start=True, random_state=0).fit(X, y)
+    with pytest.raises(ValueError, match=r"must stay as they were, but \['missing'\] changed"):
+        model.set_params(missing="error").fit(X, y)
+
+
+@pytest.mark.parametrize("options", [{}, {"num_layers": 2, "bidirectional": True}], ids=["one", "four"])
+@pytest.mark.parametrize("cell", [*sorted(CELLS), None])
+def test_every_cell_by_name(estimator, X, cell, options):
+    y, missing = np.arange(len(X)) % 2, "error"
+    if cell == "grud":
+        missing, X[3][1, 0] = "mask", np.nan
+    fitted = small(estimator, cell=cell, missing=missing, max_epochs=1, **options)
+    for targets in (y, [np.arange(len(x)) % 2 for x in X]):  # one a sequence, one a step
+        expected = outputs(fitted.fit(X, targets), X)
+        assert np.isfinite(expected).all()
+        assert_same(outputs(pickle.loads(pickle.dumps(fitted)), X), expected)
+        assert_close(outputs(fitted, X[:1]), expected[: len(outputs(fitted, X[:1]))])
+
+
+@pytest.mark.parametrize("cell", ["trace", None])
+def test_cells_that_start_from_nothing_learn_no_start(cell):
+    with pytest.raises(ValueError, match="initial_state='learned' needs a cell that starts from a state, got .* Leave"):
+        RNNClassifier(cell=cell, initial_state="learned").fit([np.ones((2, 1))] * 4, [0, 1] * 2)
 
 
 def test_statistics_are_those_of_the_training_part():

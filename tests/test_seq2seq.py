@@ -21,7 +21,7 @@ from skorch.callbacks import Callback
 
 from sktime_rnn import Seq2SeqTransformer, TimeDistributed, check_sequences
 from sktime_rnn.callbacks import FORCING_SCHEDULES
-from sktime_rnn.cells import GRUCell
+from sktime_rnn.cells import CELLS, GRUCell
 from sktime_rnn.encoder_decoder import Hypotheses
 
 
@@ -251,7 +251,7 @@ def test_scheduled_sampling_follows_the_seed():
 
 def test_global_generators_are_left_alone():
     def states():
-        return np.random.get_state()[1:], torch.get_rng_state(), random.getstate()  # noqa: NPY002
+        return np.random.get_state()[1:], torch.get_rng_state(), random.getstate()  # noqa: NPY002, NumPy's global one is meant
 
     dropping = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Dropout(0.5))  # draws from torch's generator
     (key, *numpy_before), torch_before, python_before = states()
@@ -1259,3 +1259,24 @@ def test_values_far_from_zero():
     X = [1e8 + np.cumsum(rng.normal(size=n)) for n in rng.integers(4, 8, size=150)]
     fitted = model(**LEARNING).fit(X, backwards(X))
     assert fitted.score([x - 0.0 for x in X], backwards(X)) > 0.8
+
+
+# -- every cell
+
+
+@pytest.mark.parametrize("cell", sorted({*CELLS} - {"trace"}))
+def test_cells_by_name_write_sequences(cell):
+    X, missing = make_sequences(), "error"
+    if cell == "grud":  # its decoder, which reads outputs, is a GRU
+        missing, X[3][1, 0] = "mask", np.nan
+    fitted = model(cell=cell, missing=missing).fit(X, TEXTS)
+    assert np.isfinite(fitted.log_likelihood(X, TEXTS)).all()
+    assert pickle.loads(pickle.dumps(fitted)).predict(X) == fitted.predict(X)
+
+
+@pytest.mark.parametrize("cell", ["trace", None])
+def test_cells_without_a_first_state_need_no_decoder(cell):
+    X = make_sequences()
+    with pytest.raises(ValueError, match="cell must be one that starts from a state to write sequences, got .* Choose"):
+        model(cell=cell).fit(X, TEXTS)
+    assert len(model(cell=cell, alignment="ctc").fit(X, ["a"] * 24).predict(X)) == 24

@@ -664,6 +664,6 @@ def test_what_is_not_fitted_is_refused(method):
 def test_values_have_no_vocabulary():
     fitted = model().fit(make_sequences(), make_values())
     with pytest.raises(AttributeError, match="has an output_vocabulary_ only when y was text or tokens in fit"):
-        fitted.output_vocabulary_  # noqa: B018
+        fitted.output_vocabulary_  # noqa: B018, to read it is what raises
     with pytest.raises(AttributeError, match="has a vocabulary_ only when"):
-        fitted.vocabulary_  # noqa: B018
+        fitted.vocabulary_  # noqa: B018, to read it is what raises

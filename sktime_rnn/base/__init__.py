@@ -4,7 +4,7 @@ from sklearn.utils._param_validation import HasMethods as HasMethods
 from sklearn.utils._param_validation import Interval as Interval
 from sklearn.utils._param_validation import StrOptions
 
-from sktime_rnn.base._building import PRECISIONS, cast
+from sktime_rnn.base._building import PRECISIONS, cast, with_scaling
 from sktime_rnn.base._edits import edit_distances
 from sktime_rnn.base._estimator import BaseRNN
 from sktime_rnn.base._forecasting import BaseForecaster
@@ -32,4 +32,5 @@ __all__ = [
     "read_groups",
     "read_targets",
     "scaled_errors",
+    "with_scaling",
 ]

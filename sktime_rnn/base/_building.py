@@ -26,7 +26,6 @@ def build_module(spec, head):
     module : torch.nn.Module
         In the precision asked for; constants stay in float64.
     """
-    dtype = PRECISIONS[spec["precision"]]
     if spec["network"] is not None:
         module = CustomNetwork(copy.deepcopy(spec["network"]), head, spec["per_step"])
     else:
@@ -34,6 +33,25 @@ def build_module(spec, head):
         cell = as_cell(options.pop("cell"), options.pop("nonlinearity"))
         options["step_network"] = copy.deepcopy(options["step_network"])
         module = RecurrentNetwork(cell, head, per_step=spec["per_step"], **options)
+    return with_scaling(module, spec)
+
+
+def with_scaling(module, spec):
+    """Return a network in the precision of its spec, with its input scaling.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Changed in place.
+    spec : dict
+        ``precision`` and ``scaling`` (None for tokens).
+
+    Returns
+    -------
+    module : torch.nn.Module
+        The same.
+    """
+    dtype = PRECISIONS[spec["precision"]]
     cast(module, dtype)
     module.scaling = None if spec["scaling"] is None else InputScaling(dtype=dtype, **spec["scaling"])
     return module
@@ -71,7 +89,7 @@ def changed_names(old, new):
     """
     parts = ("head", "recurrent", "decoder")
     old, new = (spec | {k: v for part in parts for k, v in spec.get(part, {}).items()} for spec in (old, new))
-    left_out = {*parts, "token_counts", "input_shape", "grid_shape"}
+    left_out = {*parts, "token_counts", "input_shape", "grid_shape", "n_flags"}
     return [
         {"scaling": "missing", "n_values": "feedback"}.get(name, name)
         for name, value in old.items()

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from skorch.dataset import Dataset
 
-from sktime_rnn.batching._sequences import BatchIterator, SequenceDataset, as_tensor, flat_steps
+from sktime_rnn.batching._sequences import BatchIterator, SequenceDataset, as_tensor, flat_steps, kept_by_weight
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,7 @@ class PairDataset(Dataset):
         """Return the dataset without pairs of weight 0, its weights divided by their mean over all rows."""
         if self.weight is None:
             return self
-        kept = np.flatnonzero(self.weight)
-        if len(kept) == 0:
-            raise ValueError("weights must leave a sequence with a weight above 0, got only zeros. Raise one of them.")
+        kept = kept_by_weight(self.weight)
         dataset = self.take(kept) if len(kept) < len(self) else self
         scaled = dataset.weight / np.max(dataset.weight)
         n_rows = None if self.targets.aligned else dataset.targets.sequences.lengths

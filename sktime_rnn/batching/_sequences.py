@@ -124,6 +124,14 @@ class SequenceDataset(Dataset):
         return SequenceDataset(self.X[indices], y, weight, self.per_step, groups)
 
 
+def kept_by_weight(weight):
+    """Return the places of weights above 0, of which there must be one."""
+    kept = np.flatnonzero(weight)
+    if len(kept) == 0:
+        raise ValueError("weights must leave a sequence with a weight above 0, got only zeros. Raise one of them.")
+    return kept
+
+
 def with_mean_weight_one(dataset):
     """Return a dataset without the sequences of weight 0, its weights divided by their mean.
 
@@ -138,9 +146,7 @@ def with_mean_weight_one(dataset):
         A loss averaged over its rows then weighs each row by its share of the whole, whatever the batch.
     """
     weight = dataset.weight
-    kept = np.flatnonzero(np.add.reduceat(weight, dataset.X.offsets[:-1]) if dataset.per_step else weight)
-    if len(kept) == 0:
-        raise ValueError("weights must leave a sequence with a weight above 0, got only zeros. Raise one of them.")
+    kept = kept_by_weight(np.add.reduceat(weight, dataset.X.offsets[:-1]) if dataset.per_step else weight)
     if len(kept) < len(dataset):
         dataset = dataset.take(kept)
     scaled = dataset.weight / np.max(dataset.weight)

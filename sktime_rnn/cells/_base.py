@@ -39,6 +39,31 @@ def as_nonlinearity(nonlinearity, name="nonlinearity"):
     return NONLINEARITIES[nonlinearity]
 
 
+def init_inputs_(weight_ih, bias_ih, gate_size, *, forget_gate_position=None, generator=None):
+    """Draw the weights of the inputs of one layer in place, gate by gate; see :func:`init_recurrent_`.
+
+    Parameters
+    ----------
+    weight_ih : tensor of shape (G * H, F)
+        Weights of the input.
+    bias_ih : tensor of shape (G * H,) or None
+        Biases.
+    gate_size : int
+        Number H of units of a gate.
+    forget_gate_position : int, default=None
+        Place of the forget gate among the gates, where the cell has one.
+    generator : torch.Generator, default=None
+        Source of the random numbers.
+    """
+    with torch.no_grad():
+        for gate in weight_ih.split(gate_size):
+            nn.init.xavier_uniform_(gate, generator=generator)
+        if bias_ih is not None:
+            bias_ih.zero_()
+            if forget_gate_position is not None:
+                bias_ih.split(gate_size)[forget_gate_position].fill_(1.0)
+
+
 def init_recurrent_(
     weight_ih,
     weight_hh,
@@ -76,16 +101,12 @@ def init_recurrent_(
         Source of the random numbers.
     """
     gate_size = weight_hh.shape[1] if gate_size is None else gate_size
+    init_inputs_(weight_ih, bias_ih, gate_size, forget_gate_position=forget_gate_position, generator=generator)
     with torch.no_grad():
-        for gate in weight_ih.split(gate_size):
-            nn.init.xavier_uniform_(gate, generator=generator)
         for gate in weight_hh.split(gate_size):
             _init_gate_(gate, recurrent_init, generator)
-        if bias_ih is not None:
-            bias_ih.zero_()
+        if bias_hh is not None:
             bias_hh.zero_()
-            if forget_gate_position is not None:
-                bias_ih.split(gate_size)[forget_gate_position].fill_(1.0)
 
 
 def _init_gate_(weight, how, generator):
@@ -206,7 +227,7 @@ class Cell(nn.Module, ABC):
             self.bias_ih,
             self.bias_hh,
             forget_gate_position=self.forget_gate_position,
-            recurrent_init=getattr(self, "recurrent_init", "orthogonal"),
+            recurrent_init=self.recurrent_init,
             generator=generator,
         )
 

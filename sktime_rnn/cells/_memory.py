@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.functional import linear, pad
 
-from sktime_rnn.cells._base import Cell, StepCell, as_nonlinearity
+from sktime_rnn.cells._base import Cell, StepCell, as_nonlinearity, init_inputs_
 from sktime_rnn.cells._torch import ElmanCell
 
 SHORTEST = 2
@@ -46,27 +46,6 @@ def spread_shares(n_units, longest):
     return 1 - 1 / steps
 
 
-def init_inputs_(weight_ih, bias_ih, hidden_size, generator=None):
-    """Draw the weights of a layer without recurrent ones, as :func:`~sktime_rnn.cells.init_recurrent_` does.
-
-    Parameters
-    ----------
-    weight_ih : tensor of shape (G * H, F)
-        Weights of the input.
-    bias_ih : tensor or None
-        Biases.
-    hidden_size : int
-        Number H of hidden units.
-    generator : torch.Generator, default=None
-        Source of the random numbers.
-    """
-    with torch.no_grad():
-        for gate in weight_ih.split(hidden_size):
-            nn.init.xavier_uniform_(gate, generator=generator)
-        if bias_ih is not None:
-            bias_ih.zero_()
-
-
 class FeedForwardCell(Cell):
     r"""No memory: every step is read by itself.
 
@@ -95,7 +74,7 @@ class FeedForwardCell(Cell):
 
     def reset_parameters(self, generator=None):
         """Draw new weights: uniform within sqrt(6 / (F + H)), biases 0."""
-        init_inputs_(self.weight_ih, self.bias_ih, self.hidden_size, generator)
+        init_inputs_(self.weight_ih, self.bias_ih, self.hidden_size, generator=generator)
 
     def forward(self, x_t, state):
         """Return ``(y_t,)``."""
@@ -175,7 +154,7 @@ class KeepingCell(StepCell):
     def reset_parameters(self, generator=None):
         """Draw new weights, see :class:`Cell`; learned shares start spread."""
         if self.weight_hh is None:
-            init_inputs_(self.weight_ih, self.bias_ih, self.hidden_size, generator)
+            init_inputs_(self.weight_ih, self.bias_ih, self.hidden_size, generator=generator)
         else:
             super().reset_parameters(generator)
         if self.kept_logit is not None:

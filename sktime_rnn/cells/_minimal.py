@@ -9,10 +9,9 @@ Shapes: B batch, T time steps, F input features, H hidden units, G gates.
 from abc import abstractmethod
 
 import torch
-from torch import nn
 from torch.nn.functional import linear, logsigmoid
 
-from sktime_rnn.cells._base import StepCell, as_nonlinearity
+from sktime_rnn.cells._base import StepCell, as_nonlinearity, init_inputs_
 from sktime_rnn.cells._torch import split_recurrence
 
 RADIX = 32  # steps of a chunk: chunks of 16 and 64 take about as long, pairs twice as long
@@ -200,13 +199,8 @@ class ScanCell(StepCell):
         generator : torch.Generator, default=None
             Source of the random numbers.
         """
-        with torch.no_grad():
-            for gate in self.weight_ih.split(self.hidden_size):
-                nn.init.xavier_uniform_(gate, generator=generator)
-            if self.bias_ih is not None:
-                self.bias_ih.zero_()
-                if self.forget_gate_position is not None:
-                    self.bias_ih.split(self.hidden_size)[self.forget_gate_position].fill_(1.0)
+        position = self.forget_gate_position
+        init_inputs_(self.weight_ih, self.bias_ih, self.hidden_size, forget_gate_position=position, generator=generator)
 
     @abstractmethod
     def mixture(self, *gates):

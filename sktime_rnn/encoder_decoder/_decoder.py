@@ -136,6 +136,12 @@ class Decoder(nn.Module):
         n_values=0,
     ):
         super().__init__()
+        cell = cell.cell_above  # it reads outputs, not the steps of X
+        if not cell.n_learned:
+            raise ValueError(
+                f"cell must be one that starts from a state to write sequences, got {cell!r}, whose first state cannot "
+                "be given. Choose cell='gru', say."
+            )
         self.hidden_size = hidden_size
         self.context = context
         self.input_feeding = input_feeding

@@ -109,7 +109,7 @@ class EncoderDecoder(nn.Module):
 
     def scaled(self, y):
         """Return outputs as the decoder reads them: codes as they are; values standardised, 0 for NaN."""
-        if not y.is_floating_point():
+        if not y.is_floating_point() or not self.feeds_back:
             return y
         scaled = ((y - self.head.loc) / self.head.scale).nan_to_num(0.0)
         return scaled.to(self.head.linear.weight.dtype)

@@ -37,8 +37,10 @@ class RNNForecaster(WindowTrainer):
 
     Parameters
     ----------
-    cell : {"lstm", "gru", "rnn"} or Cell, default="lstm"
-        The recurrence; a name, a :class:`~sktime_rnn.cells.Cell` class or a cell.
+    cell : str, None or Cell, default="lstm"
+        The recurrence: "lstm", "gru", "rnn" (or "elman"), "mgu", "mingru", "minlstm", "leaky", "clockwork", "trace",
+        "irnn" or "grud"; None for a network without memory; or a cell of :mod:`sktime_rnn.cells` with options of its
+        own, as a class or an instance.
     hidden_size : int, default=64
         Number of hidden units of each layer and direction.
     num_layers : int, default=1
@@ -109,7 +111,7 @@ class RNNForecaster(WindowTrainer):
     bias : bool, default=True
         Whether the recurrent equations have bias terms.
     nonlinearity : {"tanh", "relu"}, default="tanh"
-        Nonlinearity of ``cell="rnn"``.
+        Nonlinearity of a cell that has one, such as "rnn", asked for by name; a callable maps a tensor to another.
     initial_state : {"zeros", "learned"}, default="zeros"
         The state before the first step that is read.
     dropout : float, default=0.0

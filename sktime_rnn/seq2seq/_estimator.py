@@ -26,8 +26,11 @@ class Seq2SeqTransformer(Seq2SeqMethods):
 
     Parameters
     ----------
-    cell : {"gru", "lstm", "rnn"} or Cell, default="gru"
-        The recurrence of encoder and decoder; a name, a :class:`~sktime_rnn.cells.Cell` class or a cell.
+    cell : str, None or Cell, default="gru"
+        The recurrence of encoder and decoder: "lstm", "gru", "rnn" (or "elman"), "mgu", "mingru", "minlstm", "leaky",
+        "clockwork", "irnn" or "grud", whose decoder is a GRU; or a cell of :mod:`sktime_rnn.cells` with options of its
+        own, as a class or an instance. "trace" and None, which start from no state, can do with ``alignment="ctc"``
+        alone.
     hidden_size : int, default=128
         Number of hidden units of each layer, and of each direction of the encoder.
     num_layers : int, default=1
@@ -36,8 +39,8 @@ class Seq2SeqTransformer(Seq2SeqMethods):
         Whether the encoder reads in both directions.
     bias : bool, default=True
         Whether the recurrent equations have bias terms.
-    nonlinearity : {"tanh", "relu", "sigmoid", "identity"}, default="tanh"
-        Nonlinearity of ``cell="rnn"``.
+    nonlinearity : {"tanh", "relu", "sigmoid", "identity"} or callable, default="tanh"
+        Nonlinearity of a cell that has one, such as "rnn", asked for by name; a callable maps a tensor to another.
     go_backwards : bool, default=False
         Whether the encoder reads from the last step to the first.
     initial_state : {"zeros", "learned"}, default="zeros"

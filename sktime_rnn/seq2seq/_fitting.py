@@ -5,23 +5,22 @@ import copy
 import numpy as np
 import torch
 
-from sktime_rnn.base import OF_TOKENS, PRECISIONS, BaseSequenceRNN, cast, check_weight, read_groups
+from sktime_rnn.base import OF_TOKENS, BaseSequenceRNN, check_weight, read_groups, with_scaling
 from sktime_rnn.batching import PairDataset, PairIterator, Targets, step_statistics
 from sktime_rnn.callbacks import TeacherForcing
 from sktime_rnn.cells import as_cell
 from sktime_rnn.encoder_decoder import Decoder, Encoder, EncoderDecoder, Transcriber
 from sktime_rnn.heads import AlignmentHead, CategoricalHead, SeriesHead
 from sktime_rnn.nets import n_epochs
-from sktime_rnn.networks import InputScaling
 from sktime_rnn.panel import check_target_index, is_panel
 from sktime_rnn.preprocessing import Vocabulary
 from sktime_rnn.seq2seq._outputs import read_outputs
 from sktime_rnn.sequences import Sequences
 
 END = BLANK = 1  # codes of the output vocabulary; 0 is the unknown symbol
-_OF_SYMBOLS = ("label_smoothing", "beam_width", "length_penalty", "no_repeat_ngram_size")
 _MIN_UPDATES = 2500
 _EPOCHS = (10, 120)
+_OF_SYMBOLS = ("label_smoothing", "beam_width", "length_penalty", "no_repeat_ngram_size")
 _OF_VALUES = ("loss",)
 _OF_DECODER = (
     "attention",
@@ -120,9 +119,7 @@ class PairTrainer(BaseSequenceRNN):
             if form.is_symbols:
                 special = "<blank>" if self.alignment == "ctc" else "<end>"
                 vocabulary = Vocabulary(self.max_tokens, self.min_frequency, ("<unk>", special))
-                self._output_vocabulary = vocabulary.fit(
-                    Sequences(outputs.values, [0, len(outputs.values)]),
-                )
+                self._output_vocabulary = vocabulary.fit(Sequences(outputs.values, [0, len(outputs.values)]))
             self._length = self._choose_length(sequences, outputs)
             if self._length in ("stop", "predict") and form.container != "list":
                 raise ValueError(
@@ -199,7 +196,7 @@ class PairTrainer(BaseSequenceRNN):
 
     def _dataset(self, X, sequences, y, sample_weight, reset, classes=None, groups=None):
         if reset:
-            self._check_parts(sequences)
+            self._check_parts()
         outputs = self._read_outputs(X, sequences, y, reset)
         weight = None if sample_weight is None else check_weight(sample_weight, len(sequences))
         if groups is not None:
@@ -208,7 +205,7 @@ class PairTrainer(BaseSequenceRNN):
 
     # --- refusals ----------------------------------------------------------------------------------------------------
 
-    def _check_parts(self, sequences):
+    def _check_parts(self):
         """Refuse what cannot be, before y is looked at."""
         if self.alignment == "ctc":
             self._refuse_changed(_OF_DECODER, "alignment='ctc' has no decoder", "Set alignment=None")
@@ -353,10 +350,7 @@ class PairTrainer(BaseSequenceRNN):
                 **spec["decoder"],
             )
             module = EncoderDecoder(encoder, decoder, head, dropout=options["dropout"])
-        cast(module, PRECISIONS[spec["precision"]])
-        dtype = PRECISIONS[spec["precision"]]
-        module.scaling = None if spec["scaling"] is None else InputScaling(dtype=dtype, **spec["scaling"])
-        return module
+        return with_scaling(module, spec)
 
     def _reader(self, module):
         return module.encoder

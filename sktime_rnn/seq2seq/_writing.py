@@ -159,7 +159,7 @@ class Writer(PairTrainer):
         """Return values (n, T, K) in the unit of y, and their number (n,)."""
         device = self.net_.device
         shortest, longest = (torch.from_numpy(bound[indices]).to(device) for bound in (shortest, longest))
-        fixed = longest if shortest is longest or torch.equal(shortest, longest) else None
+        fixed = longest if torch.equal(shortest, longest) else None
         raw, found = module.write(memory, shortest, longest, fixed)
         return module.head.predict(raw), found
 
@@ -173,9 +173,10 @@ class Writer(PairTrainer):
                 if not self._output_vocabulary.counts_[0]:
                     scores[:, :, 0] = -torch.inf
                 if choose is not None:
-                    steps = torch.arange(scores.shape[1], device=scores.device)
                     samples = torch.from_numpy(indices).to(scores.device)
-                    paths = [choose(scores[:, t, None].expand(-1, width, -1), samples, t) for t in steps.tolist()]
+                    paths = [
+                        choose(scores[:, t, None].expand(-1, width, -1), samples, t) for t in range(scores.shape[1])
+                    ]
                     path = torch.stack(paths, dim=2).flatten(0, 1)  # (n * width, T)
                     codes, found = collapse(path, lengths.repeat_interleave(width), BLANK)
                 elif width == 1:
