@@ -6,10 +6,13 @@ Sequences are padded on the right. A layer runs dense over the padding, which co
 therefore reach none of them; the backward direction reads each sequence reversed within its own length.
 """
 
+from numbers import Integral
+
 import torch
 from torch import nn
+from torch.nn.functional import pad
 
-from sktime_rnn.cells import StepCell, init_recurrent_
+from sktime_rnn.cells import StepCell, as_cell, init_recurrent_
 
 
 def reversal(lengths, n_timesteps):
@@ -123,6 +126,94 @@ class GaussianNoise(nn.Module):
         return torch.empty_like(X).normal_(std=self.std, generator=self.generator).add_(X)
 
 
+class Layers:
+    r"""How layers stand on top of each other: a part that takes the place of a cell, ``cell=Layers("gru", ...)``.
+
+    .. math::
+        z^{(l)}_t &= [u^{(l-1)}_t; x_t] \quad \text{with } \texttt{from\_input}, \text{ otherwise } u^{(l-1)}_t \\
+        h^{(l)}_t &= \operatorname{cell}^{(l)}(z^{(l)}_t, h^{(l)}_{t-d_l}) \\
+        u^{(l)}_t &= h^{(l)}_t + u^{(l-1)}_t \quad \text{with } \texttt{residual} \text{ and } l > 1,
+            \text{ otherwise } h^{(l)}_t \\
+        y_t &= [u^{(1)}_t; \dots; u^{(L)}_t] \quad \text{with } \texttt{to\_output}, \text{ otherwise } u^{(L)}_t
+
+    with input x_t (F,), u^{(0)}_t = x_t, and states h^{(l)}_t (H,) of the layers l = 1, ..., L, joined over directions.
+
+    Parameters
+    ----------
+    cell : str, None or Cell, default="lstm"
+        The cell of every layer, see :func:`~sktime_rnn.cells.as_cell`.
+    residual : bool, default=False
+        Whether each layer above the first adds what it reads from the layer below to what it puts out (He et al. 2016).
+    from_input : bool, default=False
+        Whether each layer above the first reads X too, beside the layer below (Graves 2013).
+    to_output : bool, default=False
+        Whether what all layers put out is handed on, not the last one's alone (Graves 2013).
+    dilations : int or sequence of int, default=1
+        From how many steps before each layer takes its state: d_1, d_2, ...; a number d stands for 1, d, d ** 2, ...
+        (Chang et al. 2017). A layer of dilation d is d chains side by side, which torch's kernel takes at once.
+
+    References
+    ----------
+    A. Graves (2013). Generating sequences with recurrent neural networks. arXiv:1308.0850.
+    K. He, X. Zhang, S. Ren and J. Sun (2016). Deep residual learning for image recognition. CVPR.
+    S. Chang et al. (2017). Dilated recurrent neural networks. NeurIPS.
+    """
+
+    def __init__(self, cell="lstm", *, residual=False, from_input=False, to_output=False, dilations=1):
+        whole = [dilations] if isinstance(dilations, Integral) else list(dilations)
+        if not whole or not all(isinstance(d, Integral) and not isinstance(d, bool) and d > 0 for d in whole):
+            raise ValueError(
+                f"dilations must be a whole number above 0, or one for each layer, got {dilations!r}. Give 2, say, for "
+                "1, 2, 4, ..."
+            )
+        self.cell = as_cell(cell)
+        self.residual = residual
+        self.from_input = from_input
+        self.to_output = to_output
+        self.dilations = dilations
+
+    def __repr__(self):
+        shown = [f"{name}=True" for name in ("residual", "from_input", "to_output") if getattr(self, name)]
+        shown += [f"dilations={self.dilations!r}"] if self.dilations != 1 else []
+        return f"Layers({', '.join([repr(self.cell), *shown])})"
+
+    def dilations_of(self, num_layers):
+        """Return the dilation of each of so many layers, a list of int."""
+        if isinstance(self.dilations, Integral):
+            return [self.dilations**k for k in range(num_layers)]
+        if len(self.dilations) != num_layers:
+            raise ValueError(
+                f"dilations must be one number for each of the num_layers={num_layers} layers, got "
+                f"{len(self.dilations)} of them. Change their number or num_layers."
+            )
+        return list(self.dilations)
+
+
+def as_layers(cell, nonlinearity="tanh"):
+    """Return the layers that a name, a cell or layers stand for.
+
+    Parameters
+    ----------
+    cell : str, None, Cell class, Cell instance or Layers
+        What the user asked for.
+    nonlinearity : {"tanh", "relu", "sigmoid", "identity"} or callable, default="tanh"
+        Handed to cells asked for by name.
+
+    Returns
+    -------
+    layers : Layers
+        Plain ones around a cell.
+    """
+    if not isinstance(cell, Layers):
+        return Layers(as_cell(cell, nonlinearity))
+    if nonlinearity != "tanh":
+        raise ValueError(
+            f"nonlinearity={nonlinearity!r} needs a cell asked for by name, got {cell!r}, whose cell has its own. "
+            "Leave nonlinearity at 'tanh', and give it to the cell."
+        )
+    return cell
+
+
 class Recurrent(nn.Module):
     """One layer in one direction.
 
@@ -140,9 +231,11 @@ class Recurrent(nn.Module):
         The state before the first step that is read.
     backwards : bool, default=False
         Read each sequence from its own last step to its first.
+    dilation : int, default=1
+        From how many steps before the state is taken; all of the first ones start from the initial state.
     """
 
-    def __init__(self, cell, input_size, hidden_size, bias=True, initial_state="zeros", backwards=False):
+    def __init__(self, cell, input_size, hidden_size, bias=True, initial_state="zeros", backwards=False, dilation=1):
         super().__init__()
         if initial_state == "learned" and not cell.n_learned:
             raise ValueError(
@@ -150,6 +243,7 @@ class Recurrent(nn.Module):
                 "initial_state at 'zeros'."
             )
         self.backwards = backwards
+        self.dilation = dilation
         self.hidden_size = hidden_size
         self.n_states = cell.n_states
         self.state_sizes = cell.state_sizes(hidden_size)
@@ -257,7 +351,15 @@ class Recurrent(nn.Module):
             The output after each step that was read.
         """
         run = self._run_fused if self.fused else self._run_cell
-        return run(Reversal.apply(X, index) if self.backwards else X)
+        X = Reversal.apply(X, index) if self.backwards else X
+        return run(X) if self.dilation == 1 else self._run_chains(run, X)
+
+    def _run_chains(self, run, X):
+        """Run over every dilation-th step, from each of the first ones on, as if these were sequences of their own."""
+        (B, T, F), d = X.shape, self.dilation
+        chains = pad(X, (0, 0, 0, -T % d)).unflatten(1, (-1, d)).transpose(1, 2)  # (B, d, T / d, F)
+        outputs = run(chains.reshape(B * d, -1, F)).unflatten(0, (B, d))  # (B, d, T / d, H)
+        return outputs.transpose(1, 2).flatten(1, 2)[:, :T]
 
     def forward(self, X, index=None):
         """Run over a batch.
@@ -283,12 +385,12 @@ class Stacked(nn.Module):
 
     Parameters
     ----------
-    cell : Cell
-        The cell of every layer, without weights.
+    cell : Cell or Layers
+        The cell of every layer, without weights, and how the layers are connected.
     input_size, hidden_size : int
         F and H.
     num_layers : int, default=1
-        Number of layers.
+        Number L of layers.
     bidirectional : bool, default=False
         Whether every layer reads in both directions (Schuster and Paliwal 1997); outputs are then joined,
         forward first.
@@ -304,7 +406,7 @@ class Stacked(nn.Module):
     Attributes
     ----------
     output_size : int
-        D * H, the width of the outputs.
+        The width O of the outputs: D * H, or L * D * H where all layers are put out.
     """
 
     def __init__(
@@ -321,24 +423,28 @@ class Stacked(nn.Module):
         dropout=0.0,
     ):
         super().__init__()
+        layers = as_layers(cell)
+        self.residual, self.from_input, self.to_output = layers.residual, layers.from_input, layers.to_output
         directions = (False, True) if bidirectional else (go_backwards,)
         self.directions = directions
         self.hidden_size = hidden_size
-        self.output_size = len(directions) * hidden_size
-        sizes = [input_size] + [self.output_size] * (num_layers - 1)
+        width = len(directions) * hidden_size
+        self.output_size = width * num_layers if self.to_output else width
+        sizes = [input_size] + [width + (input_size if self.from_input else 0)] * (num_layers - 1)
         self.layers = nn.ModuleList(
             nn.ModuleList(
                 Recurrent(
-                    cell if k == 0 else cell.cell_above,
+                    layers.cell if k == 0 else layers.cell.cell_above,
                     size,
                     hidden_size,
                     bias=bias,
                     initial_state=initial_state,
                     backwards=backwards,
+                    dilation=dilation,
                 )
                 for backwards in directions
             )
-            for k, size in enumerate(sizes)
+            for k, (size, dilation) in enumerate(zip(sizes, layers.dilations_of(num_layers), strict=True))
         )
         self.dropout = Dropout(dropout)
 
@@ -354,11 +460,21 @@ class Stacked(nn.Module):
             for direction in layer:
                 direction.reset_parameters(generator)
 
-    def _below(self, X, index):
-        """Return what the last layer reads."""
-        for layer in self.layers[:-1]:
-            X = self.dropout(torch.cat([direction(X, index) for direction in layer], dim=2))
-        return X
+    def _run(self, X, index, n_layers):
+        """Return what the first so many layers put out, a list."""
+        found, above = [], X
+        for k, layer in enumerate(self.layers[:n_layers]):
+            below, above = above, torch.cat([direction(self._seen(above, X, k), index) for direction in layer], dim=2)
+            if self.residual and k > 0:
+                above = above + below
+            found.append(above)
+        return found
+
+    def _seen(self, below, X, k):
+        """Return what the layer k reads of the layer below and of X."""
+        if k == 0:
+            return X
+        return torch.cat([self.dropout(below), X], dim=2) if self.from_input else self.dropout(below)
 
     def _index(self, X, lengths):
         return reversal(lengths, X.shape[1]) if True in self.directions else None
@@ -375,12 +491,20 @@ class Stacked(nn.Module):
 
         Returns
         -------
-        outputs : tensor of shape (B, T, D * H)
-            The last layer's output at every step, in the order of the input.
+        outputs : tensor of shape (B, T, O)
+            The last layer's output, or those of all, at every step, in the order of the input.
         """
-        index = self._index(X, lengths)
-        X = self._below(X, index)
-        return torch.cat([direction(X, index) for direction in self.layers[-1]], dim=2)
+        found = self._run(X, self._index(X, lengths), len(self.layers))
+        return torch.cat(found, dim=2) if self.to_output else found[-1]
+
+    def _ends(self, outputs, lengths):
+        """Return what each direction puts out after the whole sequence, for outputs (B, T, n * D * H) of n layers."""
+        rows = torch.arange(len(lengths), device=lengths.device)
+        parts = zip(outputs.split(self.hidden_size, dim=2), self._all_directions(outputs), strict=True)
+        return [part[rows, torch.zeros_like(lengths) if backwards else lengths - 1] for part, backwards in parts]
+
+    def _all_directions(self, outputs):
+        return self.directions * (outputs.shape[2] // (self.hidden_size * len(self.directions)))
 
     def read(self, X, lengths):
         """Return the outputs at every step, and those of each direction after the whole sequence.
@@ -394,21 +518,16 @@ class Stacked(nn.Module):
 
         Returns
         -------
-        outputs : tensor of shape (B, T, D * H)
+        outputs : tensor of shape (B, T, O)
             As :meth:`forward` gives them.
-        last : tensor of shape (B, D * H)
+        last : tensor of shape (B, O)
             As :meth:`last` gives it.
         """
         outputs = self(X, lengths)
-        rows = torch.arange(len(lengths), device=lengths.device)
-        ends = [
-            direction[rows, torch.zeros_like(lengths) if backwards else lengths - 1]
-            for direction, backwards in zip(outputs.split(self.hidden_size, dim=2), self.directions, strict=True)
-        ]
-        return outputs, torch.cat(ends, dim=1)
+        return outputs, torch.cat(self._ends(outputs, lengths), dim=1)
 
     def last(self, X, lengths):
-        """Return what each direction of the last layer puts out when it has read the whole sequence.
+        """Return what each direction of what is put out holds when it has read the whole sequence.
 
         Parameters
         ----------
@@ -419,10 +538,13 @@ class Stacked(nn.Module):
 
         Returns
         -------
-        last : tensor of shape (B, D * H)
+        last : tensor of shape (B, O)
             The forward direction at the last valid step, the backward direction at the first.
         """
+        if self.residual or self.to_output:
+            return self.read(X, lengths)[1]
         index = self._index(X, lengths)
-        X = self._below(X, index)
+        below = self._run(X, index, len(self.layers) - 1)
+        X = self._seen(below[-1], X, len(below)) if below else X
         rows = torch.arange(len(lengths), device=lengths.device)
         return torch.cat([direction.read(X, index)[rows, lengths - 1] for direction in self.layers[-1]], dim=1)

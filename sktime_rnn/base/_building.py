@@ -4,7 +4,7 @@ import copy
 
 import torch
 
-from sktime_rnn.cells import as_cell
+from sktime_rnn.layers import as_layers
 from sktime_rnn.networks import CustomNetwork, InputScaling, RecurrentNetwork
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
@@ -30,7 +30,7 @@ def build_module(spec, head):
         module = CustomNetwork(copy.deepcopy(spec["network"]), head, spec["per_step"])
     else:
         options = dict(spec["recurrent"])
-        cell = as_cell(options.pop("cell"), options.pop("nonlinearity"))
+        cell = as_layers(options.pop("cell"), options.pop("nonlinearity"))
         options["step_network"] = copy.deepcopy(options["step_network"])
         module = RecurrentNetwork(cell, head, per_step=spec["per_step"], **options)
     return with_scaling(module, spec)

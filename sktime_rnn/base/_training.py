@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from sktime_rnn.base._building import PRECISIONS
 from sktime_rnn.callbacks import SCHEDULES, DivergenceGuard, GradientClipping, Progress, Schedule, schedules_itself
 from sktime_rnn.cells import CELLS, NONLINEARITIES, Cell
+from sktime_rnn.layers import Layers
 from sktime_rnn.nets import RecurrentNet, choose_device, is_there
 from sktime_rnn.state import net_state, restore_net
 
@@ -41,7 +42,7 @@ class NetTrainer:
     """
 
     _parameter_constraints: dict = {
-        "cell": [StrOptions(set(CELLS)), Cell, type, None],
+        "cell": [StrOptions(set(CELLS)), Cell, Layers, type, None],
         "hidden_size": [Interval(Integral, 1, None, closed="left")],
         "num_layers": [Interval(Integral, 1, None, closed="left")],
         "bidirectional": ["boolean"],

@@ -13,7 +13,7 @@ from sktime_rnn.cells._memory import (
 )
 from sktime_rnn.cells._minimal import MGUCell, MinGRUCell, MinLSTMCell, ScanCell
 from sktime_rnn.cells._names import CELLS, as_cell
-from sktime_rnn.cells._regularized import LayerNormCell, ZoneoutCell
+from sktime_rnn.cells._regularized import LayerNormCell, LockedDropoutCell, ZoneoutCell
 from sktime_rnn.cells._torch import ElmanCell, GRUCell, LSTMCell
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "IRNNCell",
     "LSTMCell",
     "LayerNormCell",
+    "LockedDropoutCell",
     "LeakyCell",
     "MGUCell",
     "MinGRUCell",

@@ -1,4 +1,4 @@
-"""Cells around another cell: zoneout and layer normalisation.
+"""Cells around another cell: zoneout, locked dropout and layer normalisation.
 
 Shapes: B batch, T time steps, F input features, H hidden units, G gates.
 """
@@ -145,6 +145,112 @@ class ZoneoutCell(WrappingCell):
         else:
             kept = map(torch.lerp, after[:n], state[:n], self.rates)
         return (*kept, *after[n:])
+
+
+class LockedDropoutCell(WrappingCell):
+    r"""Variational dropout: what is dropped stays dropped for the whole sequence (Gal and Ghahramani 2016).
+
+    .. math:: s_t = \operatorname{cell}(d_x \odot x_t, (d_h \odot h_{t-1}, \dots))
+
+    with input x_t (F,) and masks d_x (F,) and d_h (H,), whose elements are 0 with probability ``rate`` or
+    ``recurrent_rate`` and otherwise 1 / (1 - rate), so that means stay as they are. They are drawn once for each
+    sequence and direction, in training alone, and stand as the last two tensors of the state. Of the states the first
+    alone, h, is thinned out.
+
+    Parameters
+    ----------
+    cell : Cell
+        The cell inside, without weights.
+    rate : float, default=0.2
+        Probability in [0, 1) that an input is dropped.
+    recurrent_rate : float, default=0.2
+        Probability in [0, 1) that an element of h is dropped; for an ElmanCell or LSTMCell. It must be 0 for other
+        cells, which carry h over past their weights.
+
+    Attributes
+    ----------
+    generator : torch.Generator or None
+        Source of the masks; None stands for torch's global one.
+
+    References
+    ----------
+    Y. Gal and Z. Ghahramani (2016). A theoretically grounded application of dropout in recurrent neural networks.
+    NeurIPS.
+    """
+
+    def __init__(self, cell, rate=0.2, recurrent_rate=0.2):
+        super().__init__(cell)
+        for name, value in (("rate", rate), ("recurrent_rate", recurrent_rate)):
+            if not isinstance(value, Real) or not 0 <= value < 1:
+                raise ValueError(f"{name} must be a number in [0, 1), got {value!r}. Choose such a number.")
+        if recurrent_rate and not isinstance(cell, ElmanCell | LSTMCell):
+            raise ValueError(
+                "recurrent_rate must be 0 for a cell whose h is not read by weights alone: what is dropped would be "
+                f"forgotten; got {recurrent_rate!r} for {cell!r}. Set it to 0, or take an ElmanCell or LSTMCell."
+            )
+        self.rate = rate
+        self.recurrent_rate = recurrent_rate
+        self.generator = None
+
+    @property
+    def n_states(self):
+        """Number of the state's tensors: those of the cell inside, and two masks."""
+        return self.cell.n_states + 2
+
+    def build(self, input_size, hidden_size, bias=True):
+        """Return a copy of the cell around a built one, see :class:`Cell`."""
+        cell = super().build(input_size, hidden_size, bias)
+        cell.input_size = input_size
+        return cell
+
+    def initial_state(self, batch_size, like):
+        """Return the state before the first step, with the masks of all steps.
+
+        Parameters
+        ----------
+        batch_size : int
+            Number B of sequences.
+        like : tensor
+            Gives the dtype and the device.
+
+        Returns
+        -------
+        state : tuple of tensors
+            That of the cell inside, then d_x (B, F) and d_h (B, H).
+        """
+        masks = (like.new_ones(batch_size, size) for size in (self.input_size, self.hidden_size))
+        if self.training:
+            rates = (self.rate, self.recurrent_rate)
+            masks = (
+                mask.bernoulli_(1 - p, generator=self.generator) / (1 - p) for mask, p in zip(masks, rates, strict=True)
+            )
+        return (*super().initial_state(batch_size, like), *masks)
+
+    def scan(self, X, state):
+        """Take all steps, (B, T, F) -> (B, T, H), and the state after the last."""
+        *state, of_input, of_output = state
+        X = X * of_input[:, None]
+        if self.cell.scan is not None:
+            outputs, state = self.cell.scan(X, tuple(state))
+            return outputs, (*state, of_input, of_output)
+        X, step = X.transpose(0, 1), self.cell
+        if isinstance(self.cell, StepCell):
+            X, step = self.cell.inputs(X), self.cell.step  # (T, B, G * H)
+        outputs = []
+        for x_t in X.unbind(0):
+            if self.recurrent_rate:
+                state = (state[0] * of_output, *state[1:])
+            state = step(x_t, state)
+            outputs.append(state[0])
+        return torch.stack(outputs, dim=1), (*state, of_input, of_output)
+
+    def step(self, a_t, state):
+        """Return the new state, for an input (B, F)."""
+        return self.scan(a_t[:, None], state)[1]
+
+    def forward(self, x_t, state):
+        """Return the new state."""
+        return self.step(x_t, state)
 
 
 def normalise(X, gain, bias, hidden_size):

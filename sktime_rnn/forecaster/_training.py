@@ -15,7 +15,6 @@ from sktime_rnn.base import (
 )
 from sktime_rnn.batching import WindowIterator
 from sktime_rnn.callbacks import StopWithoutProgress
-from sktime_rnn.cells import as_cell
 from sktime_rnn.forecaster._choices import (
     choose_batch_size,
     choose_context,
@@ -29,6 +28,7 @@ from sktime_rnn.forecaster._spread import Spread, on_cpu
 from sktime_rnn.forecaster._start import start_map, start_spread
 from sktime_rnn.forecaster._trust import apply_trust, choose_trust, widening, with_doubt
 from sktime_rnn.heads import DISTRIBUTIONS, PointHead, QuantileHead
+from sktime_rnn.layers import as_layers
 from sktime_rnn.nets import torch_threads
 from sktime_rnn.networks import ForecastNetwork
 from sktime_rnn.state import net_state, restore_net
@@ -235,7 +235,7 @@ class WindowTrainer(NetTrainer, BaseForecaster):
             head = QuantileHead(n_outputs, LEVELS)
         else:
             head = DISTRIBUTIONS[spec["distribution"]](n_outputs)
-        module = ForecastNetwork(as_cell(spec["cell"], spec["nonlinearity"]), head, **spec["network"])
+        module = ForecastNetwork(as_layers(spec["cell"], spec["nonlinearity"]), head, **spec["network"])
         cast(module, PRECISIONS[spec["precision"]])
         module.scaling = None
         if spec["frozen_linear"]:

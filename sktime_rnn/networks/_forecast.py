@@ -143,7 +143,7 @@ class ForecastNetwork(nn.Module):
         self.linear = skip_init(nn.Linear, context * n_variables, horizon * n_variables) if linear else None
         if decoder:
             self.head = head
-            head.linear = skip_init(nn.Linear, hidden_size, n_variables * head.n_params)
+            head.linear = skip_init(nn.Linear, self.decoder.output_size, n_variables * head.n_params)
             self.bias = nn.Parameter(torch.empty(horizon, n_variables * head.n_params))
         else:
             self.head = head.connect(width)

@@ -26,11 +26,12 @@ class Seq2SeqTransformer(Seq2SeqMethods):
 
     Parameters
     ----------
-    cell : str, None or Cell, default="gru"
+    cell : str, None, Cell or Layers, default="gru"
         The recurrence of encoder and decoder: "lstm", "gru", "rnn" (or "elman"), "mgu", "mingru", "minlstm", "leaky",
         "clockwork", "irnn" or "grud", whose decoder is a GRU; or a cell of :mod:`sktime_rnn.cells` with options of its
         own, as a class or an instance. "trace" and None, which start from no state, can do with ``alignment="ctc"``
-        alone.
+        alone. Connections of
+        :class:`~sktime_rnn.layers.Layers` are those of the encoder; the decoder's layers are plain ones of their cell.
     hidden_size : int, default=128
         Number of hidden units of each layer, and of each direction of the encoder.
     num_layers : int, default=1

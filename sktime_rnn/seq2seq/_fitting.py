@@ -8,9 +8,9 @@ import torch
 from sktime_rnn.base import OF_TOKENS, BaseSequenceRNN, check_weight, read_groups, with_scaling
 from sktime_rnn.batching import PairDataset, PairIterator, Targets, step_statistics
 from sktime_rnn.callbacks import TeacherForcing
-from sktime_rnn.cells import as_cell
 from sktime_rnn.encoder_decoder import Decoder, Encoder, EncoderDecoder, Transcriber
 from sktime_rnn.heads import AlignmentHead, CategoricalHead, SeriesHead
+from sktime_rnn.layers import as_layers
 from sktime_rnn.nets import n_epochs
 from sktime_rnn.panel import check_target_index, is_panel
 from sktime_rnn.preprocessing import Vocabulary
@@ -334,15 +334,15 @@ class PairTrainer(BaseSequenceRNN):
 
     def _build_module(self, spec):
         options = dict(spec["recurrent"])
-        cell = as_cell(options.pop("cell"), options.pop("nonlinearity"))
+        layers = as_layers(options.pop("cell"), options.pop("nonlinearity"))
         options["step_network"] = copy.deepcopy(options["step_network"])
-        encoder, head = Encoder(cell, **options), self._head(spec["head"])
+        encoder, head = Encoder(layers, **options), self._head(spec["head"])
         if spec["head"]["kind"] == "aligned":
             module = Transcriber(encoder, head, dropout=options["dropout"])
         else:
             shared = {name: options[name] for name in ("hidden_size", "num_layers", "bias", "dropout")}
             decoder = Decoder(
-                cell,
+                layers.cell,
                 memory_size=encoder.step_size,
                 context_size=encoder.context_size,
                 input_noise=options["input_noise"] if spec["head"]["kind"] == "symbols" else 0.0,
