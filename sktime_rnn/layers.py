@@ -52,7 +52,7 @@ class Reversal(torch.autograd.Function):
         return Reversal.apply(grad, ctx.saved_tensors[0]), None
 
 
-def unroll(cell, X, state):
+def unroll(cell, X, state, feedback=None):
     """Run any cell over a padded batch.
 
     Parameters
@@ -63,6 +63,9 @@ def unroll(cell, X, state):
         Inputs.
     state : tuple of tensors of shape (B, H)
         State before the first step.
+    feedback : callable, default=None
+        For a cell that needs it: ``feedback(t, output) -> (B, K)`` is what step t reads, given the output (B, H) of the
+        step before; zeros before the first.
 
     Returns
     -------
@@ -77,8 +80,8 @@ def unroll(cell, X, state):
     if isinstance(cell, StepCell):
         X, step = cell.inputs(X), cell.step  # (T, B, G * H)
     outputs = []
-    for x_t in X.unbind(0):
-        state = step(x_t, state)
+    for t, x_t in enumerate(X.unbind(0)):
+        state = step(x_t, state) if feedback is None else step(x_t, state, feedback(t, state[0]))
         outputs.append(state[0])
     return torch.stack(outputs, dim=1), state  # (B, T, H)
 
@@ -237,6 +240,11 @@ class Recurrent(nn.Module):
 
     def __init__(self, cell, input_size, hidden_size, bias=True, initial_state="zeros", backwards=False, dilation=1):
         super().__init__()
+        if cell.needs_feedback:
+            raise ValueError(
+                f"cell must be one that reads its own state alone, got {cell!r}, which reads the network's output at "
+                "every step; RNNClassifier and RNNRegressor have one. Choose cell='gru', say."
+            )
         if initial_state == "learned" and not cell.n_learned:
             raise ValueError(
                 f"initial_state='learned' needs a cell that starts from a state, got {cell!r}, which has none. Leave "

@@ -15,7 +15,9 @@ from skorch.callbacks import EpochScoring
 from skorch.utils import to_device, to_tensor
 
 from sktime_rnn.batching import BatchIterator, PairDataset, SequenceDataset, WindowDataset, as_dataset, flat_steps
+from sktime_rnn.decoding import Limits, beam_search
 from sktime_rnn.heads import CategoricalHead, MultiLabelHead, MultiOutputHead, PointHead
+from sktime_rnn.networks import LabelHypotheses
 
 MIN_UPDATES = 1500
 MAX_STEPS = 4_000_000
@@ -339,7 +341,57 @@ class RecurrentNet(NeuralNet):
         dataset = self.get_dataset(X)
         if dataset.per_step != self.per_step:
             dataset = SequenceDataset(dataset.X, dataset.y, dataset.weight, self.per_step)
+        yield self._rows(dataset, self.get_iterator(dataset, training=False), training, device)
+
+    def forced_rows(self, X, y):
+        """Return the raw rows of all steps, each given the true outputs of the steps before it.
+
+        Parameters
+        ----------
+        X : Sequences
+            Inputs.
+        y : ndarray of shape (N, ...)
+            Targets of all steps end to end.
+
+        Returns
+        -------
+        raw : tensor of shape (N, raw_size)
+            In the order of the steps.
+        """
+        dataset = SequenceDataset(X, y, per_step=True)
         iterator = self.get_iterator(dataset, training=False)
+        iterator.give_targets = True
+        return self._rows(dataset, iterator)
+
+    def search_labels(self, X):
+        """Return the labels of all steps that a beam search finds, for a network that feeds labels back.
+
+        Parameters
+        ----------
+        X : Sequences
+            Inputs.
+
+        Returns
+        -------
+        codes : int64 tensor of shape (N,)
+            In the order of the steps.
+        """
+        dataset, module = SequenceDataset(X, per_step=True), self.module_
+        iterator = self.get_iterator(dataset, training=False)
+        out = torch.empty(dataset.n_rows, dtype=torch.int64)
+        self._set_training(False)
+        with torch.no_grad():
+            for indices in iterator.plan():
+                inputs = to_tensor(iterator.cut(indices)[0], device=self.device)
+                lengths = inputs["lengths"]
+                limits = Limits(module.head.n_outputs, lengths, lengths)
+                codes = beam_search(LabelHypotheses(module, inputs["X"], lengths), limits).codes[:, :1, :]
+                codes, _ = module.in_order(codes.transpose(1, 2), lengths)
+                out[torch.from_numpy(flat_steps(X.offsets, indices))] = codes.flatten()[inputs["rows"]].cpu()
+        return out
+
+    def _rows(self, dataset, iterator, training=False, device="cpu"):
+        """Return the raw rows of a dataset, in its order."""
         out = None
         for indices in iterator.plan():
             raw = to_device(self.evaluation_step(iterator.cut(indices), training=training), device=device)
@@ -347,7 +399,7 @@ class RecurrentNet(NeuralNet):
                 out = raw.new_empty((dataset.n_rows, *raw.shape[1:]))
             places = flat_steps(dataset.X.offsets, indices) if self.per_step else indices
             out[torch.from_numpy(places).to(out.device)] = raw
-        yield out
+        return out
 
     def predict_proba(self, X):
         """Return the head's probabilities, (n_rows, K); a list of arrays for several categorical outputs."""

@@ -22,9 +22,10 @@ class RNNRegressor(RegressorMixin, BaseRNN):
     Parameters
     ----------
     cell : str, None, Cell or Layers, default="lstm"
-        The recurrence: "lstm", "gru", "rnn" (or "elman"), "mgu", "mingru", "minlstm", "leaky", "clockwork", "trace",
-        "irnn" or "grud"; None for a network without memory; or a cell of :mod:`sktime_rnn.cells` with options of its
-        own, as a class or an instance; or :class:`~sktime_rnn.layers.Layers`, which say how layers are connected.
+        The recurrence: "lstm", "gru", "rnn" (or "elman"), "jordan", "elman-jordan", "mgu", "mingru", "minlstm",
+        "leaky", "clockwork", "trace", "irnn" or "grud"; None for a network without memory; or a cell of
+        :mod:`sktime_rnn.cells` with options of its own, as a class or an instance; or
+        :class:`~sktime_rnn.layers.Layers`, which say how layers are connected.
     hidden_size : int, default=128
         Number of hidden units of each layer and direction.
     num_layers : int, default=1

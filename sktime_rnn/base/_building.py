@@ -5,7 +5,7 @@ import copy
 import torch
 
 from sktime_rnn.layers import as_layers
-from sktime_rnn.networks import CustomNetwork, InputScaling, RecurrentNetwork
+from sktime_rnn.networks import CustomNetwork, FeedbackNetwork, InputScaling, RecurrentNetwork
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
 
@@ -30,9 +30,10 @@ def build_module(spec, head):
         module = CustomNetwork(copy.deepcopy(spec["network"]), head, spec["per_step"])
     else:
         options = dict(spec["recurrent"])
-        cell = as_layers(options.pop("cell"), options.pop("nonlinearity"))
+        layers = as_layers(options.pop("cell"), options.pop("nonlinearity"))
         options["step_network"] = copy.deepcopy(options["step_network"])
-        module = RecurrentNetwork(cell, head, per_step=spec["per_step"], **options)
+        network = FeedbackNetwork if layers.cell.needs_feedback else RecurrentNetwork
+        module = network(layers, head, per_step=spec["per_step"], **options)
     return with_scaling(module, spec)
 
 

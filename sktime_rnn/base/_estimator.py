@@ -11,6 +11,8 @@ from sktime_rnn.base._building import build_module
 from sktime_rnn.base._reading import check_weight, read_groups
 from sktime_rnn.base._sequences import BaseSequenceRNN
 from sktime_rnn.batching import SequenceDataset, with_mean_weight_one
+from sktime_rnn.callbacks import TeacherForcing
+from sktime_rnn.layers import as_layers
 from sktime_rnn.nets import torch_threads
 from sktime_rnn.panel import check_target_index, is_panel
 from sktime_rnn.sequences import counts_columns
@@ -89,7 +91,25 @@ class BaseRNN(BaseSequenceRNN):
     def _build_module(self, spec):
         return build_module(spec, self._head(spec["head"]))
 
+    def _feedback_cell(self):
+        """Return the cell that reads true outputs of steps in training, or None."""
+        if self._spec["network"] is not None or not self._spec["per_step"]:
+            return None
+        cell = as_layers(self._spec["recurrent"]["cell"], self._spec["recurrent"]["nonlinearity"]).cell
+        return cell if cell.needs_feedback else None
+
     # --- training ----------------------------------------------------------------------------------------------------
+
+    def _net_options(self):
+        return {} if self._feedback_cell() is None else {"iterator_train__give_targets": True}
+
+    def _callbacks(self, stopping, one_epoch, alone=False):
+        callbacks = super()._callbacks(stopping, one_epoch, alone)
+        cell = self._feedback_cell()
+        if cell is not None:
+            schedule = "constant" if one_epoch else cell.teacher_forcing_schedule
+            callbacks.insert(0, ("rnn_forcing", TeacherForcing(cell.teacher_forcing, schedule)))
+        return callbacks
 
     def _dataset(self, X, sequences, y, sample_weight, reset, classes=None, groups=None):
         if is_panel(X):
@@ -133,11 +153,14 @@ class BaseRNN(BaseSequenceRNN):
 
     # --- what a fitted estimator offers ------------------------------------------------------------------------------
 
-    def _raw(self, X):
-        """Return X as Sequences and the network's raw rows for it."""
+    def _read_to_predict(self, X):
         if not hasattr(self, "net_"):  # check_is_fitted builds tags first, which costs as much as a short predict
             check_is_fitted(self, "net_")
-        sequences = self._read_X(X, reset=False)
+        return self._read_X(X, reset=False)
+
+    def _raw(self, X):
+        """Return X as Sequences and the network's raw rows for it."""
+        sequences = self._read_to_predict(X)
         with torch_threads(self.n_threads_):
             (raw,) = self.net_.forward_iter(sequences)
         return sequences, raw.double() if raw.is_floating_point() else raw

@@ -246,19 +246,22 @@ class BatchIterator:
         Shuffles; without it the order is that of the lengths.
     scaling : InputScaling, default=None
         Applied to the values, in float64: once to all of them, or to each batch's where they take over 1 GiB.
+    give_targets : bool, default=False
+        Whether the network reads the targets of steps as well.
 
     Yields
     ------
     inputs : dict
         ``X`` (B, T, *step_shape), or (B, T) for codes; ``lengths`` (B,) int64; with targets also
         ``weight``, where there are weights, and ``rows``, where there is an output per step: the places of the valid
-        steps in (B * T,).
+        steps in (B * T,), and ``y`` (B, T, ...), the targets of all steps, where the network reads them.
     y : tensor
         Targets, one row for a sequence or for a valid step; None without targets.
     """
 
-    def __init__(self, dataset, batch_size=64, max_batch_steps=None, rng=None, scaling=None):
+    def __init__(self, dataset, batch_size=64, max_batch_steps=None, rng=None, scaling=None, give_targets=False):
         self.dataset = dataset
+        self.give_targets = give_targets
         self.batch_size = batch_size
         self.max_batch_steps = max_batch_steps
         self.rng = rng
@@ -315,6 +318,8 @@ class BatchIterator:
             valid = np.flatnonzero(t < lengths[:, None])
             inputs["rows"] = torch.from_numpy(valid)
             targets = torch.from_numpy(steps.ravel()[valid])
+            if self.give_targets:
+                inputs["y"] = self.y.index_select(0, torch.from_numpy(steps.ravel())).unflatten(0, steps.shape)
         if self.weight is not None:
             inputs["weight"] = self.weight.index_select(0, targets)
         return inputs, None if self.y is None else self.y.index_select(0, targets)

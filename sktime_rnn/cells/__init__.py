@@ -3,6 +3,7 @@
 from sktime_rnn.cells._base import NONLINEARITIES, Cell, StepCell, as_nonlinearity, init_recurrent_
 from sktime_rnn.cells._deep import DeepCell, SkipCell
 from sktime_rnn.cells._gru_d import GRUDCell
+from sktime_rnn.cells._jordan import ElmanJordanCell, JordanCell
 from sktime_rnn.cells._memory import (
     ClockworkCell,
     FeedForwardCell,
@@ -23,10 +24,12 @@ __all__ = [
     "ClockworkCell",
     "DeepCell",
     "ElmanCell",
+    "ElmanJordanCell",
     "FeedForwardCell",
     "GRUCell",
     "GRUDCell",
     "IRNNCell",
+    "JordanCell",
     "LSTMCell",
     "LayerNormCell",
     "LockedDropoutCell",

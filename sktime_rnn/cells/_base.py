@@ -135,7 +135,8 @@ class Cell(nn.Module, ABC):
     Subclasses set ``n_gates``, ``n_states`` and, where they have one, ``forget_gate_position``, and write
     :meth:`forward`; those of :class:`StepCell` are faster. Where torch has a fused kernel for the same equations,
     ``kernel`` names it. One that can take all steps at once writes ``scan(X, state) -> outputs, state``. Of its states
-    the first ``n_learned`` may be learned at the start.
+    the first ``n_learned`` may be learned at the start. One that reads what the head has made of the step before says
+    ``needs_feedback`` and takes it as a third argument, ``forward(x_t, state, feedback)``.
 
     Parameters
     ----------
@@ -147,6 +148,7 @@ class Cell(nn.Module, ABC):
     n_states = 1
     forget_gate_position = None
     scan = None
+    needs_feedback = False
 
     @property
     def n_learned(self):

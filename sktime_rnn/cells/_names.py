@@ -4,6 +4,7 @@ import inspect
 
 from sktime_rnn.cells._base import Cell
 from sktime_rnn.cells._gru_d import GRUDCell
+from sktime_rnn.cells._jordan import ElmanJordanCell, JordanCell
 from sktime_rnn.cells._memory import ClockworkCell, FeedForwardCell, IRNNCell, LeakyCell, TraceCell
 from sktime_rnn.cells._minimal import MGUCell, MinGRUCell, MinLSTMCell
 from sktime_rnn.cells._torch import ElmanCell, GRUCell, LSTMCell
@@ -13,6 +14,8 @@ CELLS = {
     "gru": GRUCell,
     "rnn": ElmanCell,
     "elman": ElmanCell,
+    "jordan": JordanCell,
+    "elman-jordan": ElmanJordanCell,
     "mgu": MGUCell,
     "mingru": MinGRUCell,
     "minlstm": MinLSTMCell,

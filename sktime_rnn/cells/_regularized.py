@@ -30,6 +30,11 @@ class WrappingCell(StepCell):
                 f"cell must be a Cell, got {cell if isinstance(cell, type) else type(cell)}. Pass "
                 f"{type(self).__name__}(LSTMCell()), say."
             )
+        if cell.needs_feedback:
+            raise ValueError(
+                f"cell must be one that reads its own state alone, got {cell!r}, which reads the network's output. "
+                f"Pass it as it is, or another cell to {type(self).__name__}."
+            )
         self.cell = cell
 
     @property

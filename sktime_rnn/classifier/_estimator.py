@@ -11,6 +11,7 @@ from sklearn.utils.validation import column_or_1d
 from sktime_rnn.base import BaseRNN, StrOptions, read_targets
 from sktime_rnn.classifier._labels import encode, find_classes, label_weights
 from sktime_rnn.heads import CategoricalHead, MultiLabelHead, MultiOutputHead
+from sktime_rnn.nets import torch_threads
 
 
 class RNNClassifier(ClassifierMixin, BaseRNN):
@@ -27,9 +28,10 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
     Parameters
     ----------
     cell : str, None, Cell or Layers, default="lstm"
-        The recurrence: "lstm", "gru", "rnn" (or "elman"), "mgu", "mingru", "minlstm", "leaky", "clockwork", "trace",
-        "irnn" or "grud"; None for a network without memory; or a cell of :mod:`sktime_rnn.cells` with options of its
-        own, as a class or an instance; or :class:`~sktime_rnn.layers.Layers`, which say how layers are connected.
+        The recurrence: "lstm", "gru", "rnn" (or "elman"), "jordan", "elman-jordan", "mgu", "mingru", "minlstm",
+        "leaky", "clockwork", "trace", "irnn" or "grud"; None for a network without memory; or a cell of
+        :mod:`sktime_rnn.cells` with options of its own, as a class or an instance; or
+        :class:`~sktime_rnn.layers.Layers`, which say how layers are connected.
     hidden_size : int, default=128
         Number of hidden units of each layer and direction.
     num_layers : int, default=1
@@ -386,6 +388,20 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
             return codes
         return np.stack([c[k] for c, k in zip(self.classes_, codes.T, strict=True)], axis=1)
 
+    def _predicted(self, X):
+        """Return X as Sequences and the codes of its labels."""
+        cell = self._feedback_cell() if hasattr(self, "net_") else None
+        if cell is None or cell.beam_width == 1:
+            sequences, raw = self._raw(X)
+            return sequences, self.net_.module_.head.predict(raw).cpu().numpy()
+        sequences = self._read_to_predict(X)
+        with torch_threads(self.n_threads_):
+            return sequences, self.net_.search_labels(sequences).numpy()
+
+    def _forced(self, sequences, y):
+        with torch_threads(self.n_threads_):
+            return self.net_.forced_rows(sequences, y).double()
+
     def _rows(self, X, method):
         sequences, raw = self._raw(X)
         rows = getattr(self.net_.module_.head, method)(raw)
@@ -406,8 +422,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs), or list of ndarray of shape (n_timesteps_i,)
             Labels; one array a sequence where there is a label for every step.
         """
-        sequences, raw = self._raw(X)
-        codes = self.net_.module_.head.predict(raw).cpu().numpy()
+        sequences, codes = self._predicted(X)
         return self._per_sample(self._labels(codes), X, sequences)
 
     def predict_proba(self, X):
@@ -471,9 +486,10 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         log_likelihood : ndarray of shape (n_samples,)
             In nats, summed over steps and outputs.
         """
-        sequences, raw = self._raw(X)
+        sequences = self._read_to_predict(X)
         y, per_step = self._read_y(y, X, sequences.lengths, reset=False)
         self._check_per_step(per_step)
+        raw = self._raw(X)[1] if self._feedback_cell() is None else self._forced(sequences, y)
         rows = self.net_.module_.head.log_likelihood(raw, torch.from_numpy(y)).numpy()
         return np.add.reduceat(rows, sequences.offsets[:-1]) if per_step else rows
 
@@ -494,8 +510,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         score : float
             Accuracy; for several outputs all of them must be right.
         """
-        sequences, raw = self._raw(X)
-        codes = self.net_.module_.head.predict(raw).cpu().numpy()
+        sequences, codes = self._predicted(X)
         y, per_step = read_targets(y, X, sequences.lengths, self.per_step, numeric=False, owner=self)
         self._check_per_step(per_step)
         if per_step and sample_weight is not None:

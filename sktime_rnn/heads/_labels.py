@@ -3,13 +3,38 @@
 Shapes: N rows, K outputs or classes.
 """
 
+from abc import abstractmethod
+
 import torch
 from torch.nn import functional as F
 
 from sktime_rnn.heads._base import Head
 
 
-class CategoricalHead(Head):
+class LabelHead(Head):
+    """What the heads of classes share: what a network may be fed back of them.
+
+    ``feedbacks`` are the forms in which outputs can be fed back, ``known_feedbacks`` those in which true outputs can.
+    """
+
+    feedbacks = ("probability", "label", "raw")
+    known_feedbacks = ("probability", "label")
+
+    def feedback(self, raw, how):
+        """Return what is fed back of raw outputs (N, raw_size): of the same shape, in one of ``feedbacks``."""
+        if how == "raw":
+            return raw
+        if how == "label":
+            return self.known_feedback(self.predict(raw))
+        proba = self.predict_proba(raw)
+        return torch.cat(proba, dim=-1) if isinstance(proba, list) else proba
+
+    @abstractmethod
+    def known_feedback(self, y):
+        """Return true outputs as zeros and ones, (..., raw_size)."""
+
+
+class CategoricalHead(LabelHead):
     """One of K classes: softmax and cross-entropy; y holds codes 0 to K - 1.
 
     Parameters
@@ -23,6 +48,10 @@ class CategoricalHead(Head):
     def __init__(self, n_classes, label_smoothing=0.0):
         super().__init__(n_classes)
         self.label_smoothing = label_smoothing
+
+    def known_feedback(self, y):
+        """Return codes (...) as zeros and a one, (..., K)."""
+        return F.one_hot(y, self.n_outputs)
 
     def losses(self, raw, y):
         """Return minus the log-probability of the true class, (N,)."""
@@ -50,8 +79,12 @@ class CategoricalHead(Head):
         return -F.cross_entropy(raw, y, reduction="none")
 
 
-class MultiLabelHead(Head):
+class MultiLabelHead(LabelHead):
     """K yes-or-no answers: independent Bernoulli; y holds 0 and 1, (N, K)."""
+
+    def known_feedback(self, y):
+        """Return the answers as they are, (..., K)."""
+        return y
 
     def losses(self, raw, y):
         """Return minus the log-probability of each answer, (N, K)."""
@@ -78,7 +111,7 @@ class MultiLabelHead(Head):
         return -self.losses(raw, y).sum(-1)
 
 
-class MultiOutputHead(Head):
+class MultiOutputHead(LabelHead):
     """Several categorical outputs, each with its own classes; y holds codes, (N, K).
 
     Parameters
@@ -90,6 +123,10 @@ class MultiOutputHead(Head):
     def __init__(self, n_classes):
         super().__init__(sum(n_classes))
         self.n_classes = list(n_classes)
+
+    def known_feedback(self, y):
+        """Return codes (..., K) as zeros and a one for each output, side by side."""
+        return torch.cat([F.one_hot(y[..., k], n) for k, n in enumerate(self.n_classes)], dim=-1)
 
     def losses(self, raw, y):
         """Return minus the log-probability of each output's true class, (N, K)."""

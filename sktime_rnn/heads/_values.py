@@ -29,15 +29,25 @@ class PointHead(Head):
         The loss; Huber's turns from squared to absolute at one ``scale``.
     """
 
+    feedbacks = known_feedbacks = ("raw",)
+
     def __init__(self, n_outputs, loss="squared_error"):
         super().__init__(n_outputs)
         self.loss_name = loss
         self.register_buffer("loc", torch.zeros(n_outputs, dtype=torch.float64))
         self.register_buffer("scale", torch.ones(n_outputs, dtype=torch.float64))
 
+    def feedback(self, raw, how):
+        """Return what is fed back of raw outputs (N, K): as they are."""
+        return raw
+
+    def known_feedback(self, y):
+        """Return true values (..., K) as the network would put them out."""
+        return (y.to(self.loc.dtype) - self.loc) / self.scale
+
     def losses(self, raw, y):
         """Return the loss of each value, (N, K)."""
-        target = ((y.to(self.loc.dtype) - self.loc) / self.scale).to(raw.dtype)
+        target = self.known_feedback(y).to(raw.dtype)
         return POINT_LOSSES[self.loss_name](raw, target, reduction="none")
 
     def predict(self, raw):

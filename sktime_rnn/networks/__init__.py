@@ -1,5 +1,6 @@
 """Encoder, pooling and head: one output per sequence or per step; and the forecast of steps ahead of a window."""
 
+from sktime_rnn.networks._feedback import FeedbackNetwork, LabelHypotheses
 from sktime_rnn.networks._forecast import ForecastNetwork
 from sktime_rnn.networks._recurrent import (
     UNKNOWN,
@@ -17,8 +18,10 @@ from sktime_rnn.networks._recurrent import (
 __all__ = [
     "UNKNOWN",
     "CustomNetwork",
+    "FeedbackNetwork",
     "ForecastNetwork",
     "InputScaling",
+    "LabelHypotheses",
     "RecurrentNetwork",
     "StepNetwork",
     "StepReader",

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.utils import skip_init
 
 from sktime_rnn.attention import AttentionPooling
-from sktime_rnn.layers import Dropout, GaussianNoise, Stacked
+from sktime_rnn.layers import Dropout, GaussianNoise, Stacked, as_layers
 
 UNKNOWN = 0
 _UNKNOWN_STRENGTH = 0.25
@@ -176,8 +176,8 @@ class RecurrentNetwork(StepReader):
 
     Parameters
     ----------
-    cell : Cell
-        The cell of every layer.
+    cell : Cell or Layers
+        The cell of every layer, and how layers are connected.
     head : Head
         What comes out.
     input_shape : tuple of int
@@ -226,19 +226,17 @@ class RecurrentNetwork(StepReader):
         n_flags=0,
     ):
         super().__init__(input_shape, input_noise, step_network, token_counts, embedding_dim, n_flags)
-        self.recurrent = Stacked(
-            cell,
-            self.vector_size,
-            hidden_size,
-            num_layers=num_layers,
-            bidirectional=bidirectional,
-            go_backwards=go_backwards,
-            bias=bias,
-            initial_state=initial_state,
-            dropout=dropout,
-        )
         self.pooling = pooling
         self.per_step = per_step
+        options = {
+            "num_layers": num_layers,
+            "bidirectional": bidirectional,
+            "go_backwards": go_backwards,
+            "bias": bias,
+            "initial_state": initial_state,
+            "dropout": dropout,
+        }
+        self.recurrent = self._make_recurrent(as_layers(cell), head, hidden_size, options)
         width = self.recurrent.output_size
         self.attention = AttentionPooling(width) if pooling == "attention" and not per_step else None
         self.dropout = Dropout(dropout)
@@ -255,6 +253,9 @@ class RecurrentNetwork(StepReader):
         for part in (self.embedding, self.recurrent, self.attention, self.head):
             if part is not None:
                 part.reset_parameters(generator)
+
+    def _make_recurrent(self, layers, head, hidden_size, options):
+        return Stacked(layers, self.vector_size, hidden_size, **options)
 
     def _pool(self, H, lengths):
         mask = valid_steps(lengths, H.shape[1])
