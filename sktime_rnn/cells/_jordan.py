@@ -26,9 +26,9 @@ class JordanCell(KeepingCell):
         y_t &= \operatorname{head}(h_t)
 
     with input x_t (F,), context s_t (H,), output h_t (H,) of the cell and y_t (K,) of the network; before the
-    first step all are 0. W_ih is ``weight_ih`` (H, F), and ``weight_yh`` (H, d * K) holds V_1, ..., V_d side by side. With
-    mu > 0 the context keeps a trace of itself: as traces are linear, it is that of V y, so that each unit can have a mu
-    of its own. Jordan's has 1 in the place of 1 - mu, which V makes up for. With d > 1 this is a NARX network.
+    first step all are 0. W_ih is ``weight_ih`` (H, F), and ``weight_yh`` (H, d * K) holds V_1, ..., V_d side by side.
+    With mu > 0 the context keeps a trace of itself: as traces are linear, it is that of V y, so that each unit can have
+    a mu of its own. Jordan's has 1 in the place of 1 - mu, which V makes up for. With d > 1 this is a NARX network.
 
     With one target a sequence, y_t is the network's own output, and gradients flow through it. With a target for every
     step the network is trained on the true outputs before (teacher forcing), all steps at once, and predicts from its
