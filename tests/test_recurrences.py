@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import linear
 
 from sktime_rnn import RNNClassifier, RNNRegressor
-from sktime_rnn.cells import ElmanCell
+from sktime_rnn.cells import ElmanCell, GRUCell
 from sktime_rnn.layers import Recurrent
 
 
@@ -42,6 +42,23 @@ def test_the_gradient_is_the_sum_over_the_copies_of_the_weights():
     layer.square().sum().backward()
     for p, *tied in zip(net.parameters(), *copies, strict=True):
         torch.testing.assert_close(p.grad, sum(copy.grad for copy in tied))
+
+
+class Halved(GRUCell):
+    """A GRU whose state is halved after every step."""
+
+    def step(self, a_t, state):
+        return (super().step(a_t, state)[0] / 2,)
+
+
+def test_a_subclass_with_a_step_of_its_own_is_not_run_by_the_kernel_of_its_parent():
+    X = torch.from_numpy(ragged(lengths=(5,))[0])[None]
+    nets = [Recurrent(cell, 2, 3).double() for cell in (Halved(), GRUCell())]
+    for net in nets:
+        net.reset_parameters(torch.Generator().manual_seed(0))
+    halved, whole = (net(X).detach() for net in nets)
+    torch.testing.assert_close(2 * halved[:, 0], whole[:, 0])
+    assert (2 * halved[:, -1] - whole[:, -1]).abs().max() > 1e-3
 
 
 def threshold(a):

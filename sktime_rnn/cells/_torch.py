@@ -12,6 +12,12 @@ from torch.nn.functional import linear
 from sktime_rnn.cells._base import StepCell, as_nonlinearity, init_recurrent_
 
 
+def steps_as(cell, cls):
+    """Return whether a cell has the equations and first weights of a class, which a subclass may have replaced."""
+    names = ("inputs", "recurrence", "step", "forward", "build", "reset_parameters", "initial_state")
+    return all(getattr(type(cell), name) is getattr(cls, name) for name in names)
+
+
 class ElmanCell(StepCell):
     r"""Simple recurrent cell (Elman 1990).
 
@@ -39,7 +45,7 @@ class ElmanCell(StepCell):
     @property
     def kernel(self):
         """Name of the torch module with the same equations, or None."""
-        return "RNN" if self.nonlinearity in ("tanh", "relu") else None
+        return "RNN" if self.nonlinearity in ("tanh", "relu") and steps_as(self, ElmanCell) else None
 
     def step(self, a_t, state):
         """Return ``(h_t,)``."""
@@ -146,7 +152,8 @@ class LSTMCell(StepCell):
     def kernel(self):
         """Name of the torch module with the same equations, or None."""
         plain = self.gates == "ifgo" and not self.peepholes and self.memory_size is None
-        return "LSTM" if plain and self.phi is torch.tanh and self.psi is torch.tanh else None
+        plain = plain and self.phi is torch.tanh and self.psi is torch.tanh
+        return "LSTM" if plain and steps_as(self, LSTMCell) else None
 
     def state_sizes(self, hidden_size):
         """Return the widths of h_t and c_t.
@@ -276,7 +283,7 @@ class GRUCell(StepCell):
     @property
     def kernel(self):
         """Name of the torch module with the same equations, or None."""
-        return "GRU" if self.reset_after and self.phi is torch.tanh else None
+        return "GRU" if self.reset_after and self.phi is torch.tanh and steps_as(self, GRUCell) else None
 
     def step(self, a_t, state):
         """Return ``(h_t,)``."""
