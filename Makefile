@@ -27,6 +27,7 @@ lint: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-benchmarks
 	$(RUN) benchmarks/throughput.py
+	$(RUN) benchmarks/recurrences.py
 	$(RUN) benchmarks/accuracy.py
 	$(RUN) benchmarks/forecasting.py
 	$(RUN) benchmarks/forecast_accuracy.py

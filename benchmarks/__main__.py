@@ -6,6 +6,7 @@ from pathlib import Path
 
 SCRIPTS = (
     "throughput.py",
+    "recurrences.py",
     "accuracy.py",
     "forecasting.py",
     "forecast_accuracy.py",
