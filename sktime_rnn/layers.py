@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn.functional import pad
 
-from sktime_rnn.cells import StepCell, as_cell, init_recurrent_
+from sktime_rnn.cells import as_cell, init_recurrent_, prepared
 
 
 def reversal(lengths, n_timesteps):
@@ -76,11 +76,9 @@ def unroll(cell, X, state, feedback=None):
     """
     if cell.scan is not None:
         return cell.scan(X, state)
-    X, step = X.transpose(0, 1), cell
-    if isinstance(cell, StepCell):
-        X, step = cell.inputs(X), cell.step  # (T, B, G * H)
+    inputs, step = prepared(cell, X)
     outputs = []
-    for t, x_t in enumerate(X.unbind(0)):
+    for t, x_t in enumerate(inputs):
         state = step(x_t, state) if feedback is None else step(x_t, state, feedback(t, state[0]))
         outputs.append(state[0])
     return torch.stack(outputs, dim=1), state  # (B, T, H)
@@ -470,12 +468,12 @@ class Stacked(nn.Module):
 
     def _run(self, X, index, n_layers):
         """Return what the first so many layers put out, a list."""
-        found, above = [], X
+        found, below = [], X
         for k, layer in enumerate(self.layers[:n_layers]):
-            below, above = above, torch.cat([direction(self._seen(above, X, k), index) for direction in layer], dim=2)
-            if self.residual and k > 0:
-                above = above + below
-            found.append(above)
+            seen = self._seen(below, X, k)
+            above = torch.cat([direction(seen, index) for direction in layer], dim=2)
+            below = above + below if self.residual and k else above
+            found.append(below)
         return found
 
     def _seen(self, below, X, k):
@@ -506,13 +504,12 @@ class Stacked(nn.Module):
         return torch.cat(found, dim=2) if self.to_output else found[-1]
 
     def _ends(self, outputs, lengths):
-        """Return what each direction puts out after the whole sequence, for outputs (B, T, n * D * H) of n layers."""
+        """Return what each direction of each layer put out after the whole sequence, (B, T, O) -> (B, O)."""
         rows = torch.arange(len(lengths), device=lengths.device)
-        parts = zip(outputs.split(self.hidden_size, dim=2), self._all_directions(outputs), strict=True)
-        return [part[rows, torch.zeros_like(lengths) if backwards else lengths - 1] for part, backwards in parts]
-
-    def _all_directions(self, outputs):
-        return self.directions * (outputs.shape[2] // (self.hidden_size * len(self.directions)))
+        parts = outputs.split(self.hidden_size, dim=2)
+        directions = self.directions * (len(parts) // len(self.directions))
+        ends = {False: lengths - 1, True: torch.zeros_like(lengths)}
+        return torch.cat([part[rows, ends[back]] for part, back in zip(parts, directions, strict=True)], dim=1)
 
     def read(self, X, lengths):
         """Return the outputs at every step, and those of each direction after the whole sequence.
@@ -532,7 +529,7 @@ class Stacked(nn.Module):
             As :meth:`last` gives it.
         """
         outputs = self(X, lengths)
-        return outputs, torch.cat(self._ends(outputs, lengths), dim=1)
+        return outputs, self._ends(outputs, lengths)
 
     def last(self, X, lengths):
         """Return what each direction of what is put out holds when it has read the whole sequence.

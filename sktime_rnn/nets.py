@@ -380,7 +380,7 @@ class RecurrentNet(NeuralNet):
         iterator = self.get_iterator(dataset, training=False)
         out = torch.empty(dataset.n_rows, dtype=torch.int64)
         self._set_training(False)
-        with torch.no_grad():
+        with torch.no_grad(), self.autocast():
             for indices in iterator.plan():
                 inputs = to_tensor(iterator.cut(indices)[0], device=self.device)
                 lengths = inputs["lengths"]

@@ -9,7 +9,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 from sktime_rnn import RNNClassifier, RNNForecaster, RNNRegressor, Seq2SeqTransformer
-from sktime_rnn.cells import ElmanCell, GRUCell, LockedDropoutCell, LSTMCell, MinGRUCell
+from sktime_rnn.cells import ElmanCell, GRUCell, LockedDropoutCell, LSTMCell, MinGRUCell, ZoneoutCell
 from sktime_rnn.datasets import load_airpassengers
 from sktime_rnn.layers import Layers, Stacked, unroll
 
@@ -208,6 +208,25 @@ def test_locked_dropout_predicts_with_everything(inner, generator):
     torch.testing.assert_close(outputs, expected)
     step = cell(X[:, 0], cell.initial_state(len(X), X))[0]
     torch.testing.assert_close(step, outputs[:, 0])
+
+
+def test_locked_dropout_inside_zoneout(generator):
+    cell = ZoneoutCell(LockedDropoutCell(LSTMCell()), 0.0).build(F, H).double().eval()
+    cell.reset_parameters(generator)
+    X, _ = batch(generator)
+    inner = cell.cell.cell
+    expected, _ = unroll(inner, X, inner.initial_state(len(X), X))
+    torch.testing.assert_close(unroll(cell, X, cell.initial_state(len(X), X))[0], expected)
+
+
+def test_both_directions_see_the_same_dropout(generator):
+    stacked = build(Layers(ElmanCell), generator, bidirectional=True, dropout=0.5).train()
+    stacked.dropout.generator = generator
+    seen = []
+    for direction in stacked.layers[1]:
+        direction.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    stacked(*batch(generator))
+    torch.testing.assert_close(*seen)
 
 
 @pytest.mark.parametrize("estimator", [RNNClassifier, Seq2SeqTransformer])

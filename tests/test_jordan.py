@@ -80,6 +80,26 @@ def test_one_label_a_sequence_reads_its_own_outputs(cell):
         np.testing.assert_allclose(p, softmax(raw_by_hand(model, x)[-1]), atol=1e-5)
 
 
+def test_the_schedule_reaches_no_forcing_and_the_likelihood_is_that_of_true_outputs():
+    X, y = ragged()
+    fits = [
+        RNNClassifier(cell=JordanCell(teacher_forcing=0.0, teacher_forcing_schedule=how), **SMALL).fit(X, y)
+        for how in ("constant", "linear")
+    ]
+    assert fits[0].loss_curve_ != fits[1].loss_curve_
+    given = [np.log(softmax(raw)) for raw in raw_by_hand(fits[0], X[0], y[0])]
+    total = sum(row[k] for row, k in zip(given, y[0], strict=True))
+    np.testing.assert_allclose(fits[0].log_likelihood(X, y)[0], total, atol=1e-4)
+
+
+@pytest.mark.parametrize("cell", [JordanCell(mu="learned"), ElmanJordanCell("label", mu=0.5, beam_width=3)])
+def test_bfloat16(cell):
+    X, y = ragged()
+    model = RNNClassifier(cell=cell, precision="bfloat16", **SMALL).fit(X, y)
+    assert np.isfinite(model.log_likelihood(X, y)).all()
+    assert [len(labels) for labels in model.predict(X)] == [len(x) for x in X]
+
+
 def test_backwards_reads_the_outputs_of_later_steps():
     X, y = ragged()
     model = RNNClassifier(cell="elman-jordan", go_backwards=True, **SMALL).fit(X, y)
@@ -170,6 +190,10 @@ def fit(estimator=RNNClassifier, per_step=True, **params):
         ),
         (lambda: fit(cell=Layers("jordan", residual=True)), "cell must be a plain JordanCell.*got Layers"),
         (lambda: fit(RNNRegressor, cell=JordanCell("label")), r"feedback must be one of \['raw'\] .*got 'label'"),
+        (
+            lambda: fit(cell=JordanCell("raw", teacher_forcing=0, teacher_forcing_schedule="linear")),
+            "teacher_forcing must be 0 .*'constant'",
+        ),
         (lambda: fit(cell=JordanCell("raw")), "teacher_forcing must be 0 with feedback='raw' and labels.*got 1.0"),
         (
             lambda: fit(cell=JordanCell("label", beam_width=2), per_step=False),

@@ -161,9 +161,12 @@ class BaseRNN(BaseSequenceRNN):
     def _raw(self, X):
         """Return X as Sequences and the network's raw rows for it."""
         sequences = self._read_to_predict(X)
+        return sequences, self._raw_of(sequences)
+
+    def _raw_of(self, sequences):
         with torch_threads(self.n_threads_):
             (raw,) = self.net_.forward_iter(sequences)
-        return sequences, raw.double() if raw.is_floating_point() else raw
+        return raw.double() if raw.is_floating_point() else raw
 
     def _check_per_step(self, per_step):
         if per_step != self._spec["per_step"]:

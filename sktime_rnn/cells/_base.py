@@ -328,3 +328,26 @@ class StepCell(Cell):
     def forward(self, x_t, state):
         """Take one step: the new state."""
         return self.step(self.inputs(x_t), state)
+
+
+def prepared(cell, X):
+    """Return what a loop over steps needs.
+
+    Parameters
+    ----------
+    cell : Cell
+        A built cell.
+    X : tensor of shape (B, T, F)
+        Inputs.
+
+    Returns
+    -------
+    inputs : tuple of T tensors of shape (B, F) or (B, G * H)
+        The steps, or what :meth:`StepCell.inputs` makes of all of them at once.
+    step : callable
+        ``step(x_t, state) -> state`` takes one of them.
+    """
+    X = X.transpose(0, 1)
+    if isinstance(cell, StepCell):
+        return cell.inputs(X).unbind(0), cell.step
+    return X.unbind(0), cell

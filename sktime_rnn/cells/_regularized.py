@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.functional import layer_norm, linear
 
-from sktime_rnn.cells._base import Cell, StepCell
+from sktime_rnn.cells._base import Cell, StepCell, prepared
 from sktime_rnn.cells._torch import ElmanCell, GRUCell, LSTMCell
 
 
@@ -238,24 +238,22 @@ class LockedDropoutCell(WrappingCell):
         if self.cell.scan is not None:
             outputs, state = self.cell.scan(X, tuple(state))
             return outputs, (*state, of_input, of_output)
-        X, step = X.transpose(0, 1), self.cell
-        if isinstance(self.cell, StepCell):
-            X, step = self.cell.inputs(X), self.cell.step  # (T, B, G * H)
+        inputs, step = prepared(self.cell, X)
         outputs = []
-        for x_t in X.unbind(0):
+        for x_t in inputs:
             if self.recurrent_rate:
                 state = (state[0] * of_output, *state[1:])
             state = step(x_t, state)
             outputs.append(state[0])
         return torch.stack(outputs, dim=1), (*state, of_input, of_output)
 
+    def inputs(self, X):
+        """Return the inputs as they are: they are thinned out step by step."""
+        return X
+
     def step(self, a_t, state):
         """Return the new state, for an input (B, F)."""
         return self.scan(a_t[:, None], state)[1]
-
-    def forward(self, x_t, state):
-        """Return the new state."""
-        return self.step(x_t, state)
 
 
 def normalise(X, gain, bias, hidden_size):

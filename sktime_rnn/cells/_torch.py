@@ -152,8 +152,8 @@ class LSTMCell(StepCell):
     def kernel(self):
         """Name of the torch module with the same equations, or None."""
         plain = self.gates == "ifgo" and not self.peepholes and self.memory_size is None
-        plain = plain and self.phi is torch.tanh and self.psi is torch.tanh
-        return "LSTM" if plain and steps_as(self, LSTMCell) else None
+        tanh = self.phi is torch.tanh and self.psi is torch.tanh
+        return "LSTM" if plain and tanh and steps_as(self, LSTMCell) else None
 
     def state_sizes(self, hidden_size):
         """Return the widths of h_t and c_t.

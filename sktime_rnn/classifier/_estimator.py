@@ -12,6 +12,7 @@ from sktime_rnn.base import BaseRNN, StrOptions, read_targets
 from sktime_rnn.classifier._labels import encode, find_classes, label_weights
 from sktime_rnn.heads import CategoricalHead, MultiLabelHead, MultiOutputHead
 from sktime_rnn.nets import torch_threads
+from sktime_rnn.networks import FeedbackNetwork
 
 
 class RNNClassifier(ClassifierMixin, BaseRNN):
@@ -390,13 +391,11 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
 
     def _predicted(self, X):
         """Return X as Sequences and the codes of its labels."""
-        cell = self._feedback_cell() if hasattr(self, "net_") else None
-        if cell is None or cell.beam_width == 1:
-            sequences, raw = self._raw(X)
-            return sequences, self.net_.module_.head.predict(raw).cpu().numpy()
         sequences = self._read_to_predict(X)
         with torch_threads(self.n_threads_):
-            return sequences, self.net_.search_labels(sequences).numpy()
+            if isinstance(self.net_.module_, FeedbackNetwork) and self.net_.module_.beam_width > 1:
+                return sequences, self.net_.search_labels(sequences).numpy()
+        return sequences, self.net_.module_.head.predict(self._raw_of(sequences)).cpu().numpy()
 
     def _forced(self, sequences, y):
         with torch_threads(self.n_threads_):
@@ -489,7 +488,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         sequences = self._read_to_predict(X)
         y, per_step = self._read_y(y, X, sequences.lengths, reset=False)
         self._check_per_step(per_step)
-        raw = self._raw(X)[1] if self._feedback_cell() is None else self._forced(sequences, y)
+        raw = self._raw_of(sequences) if self._feedback_cell() is None else self._forced(sequences, y)
         rows = self.net_.module_.head.log_likelihood(raw, torch.from_numpy(y)).numpy()
         return np.add.reduceat(rows, sequences.offsets[:-1]) if per_step else rows
 

@@ -85,7 +85,7 @@ class FeedbackNetwork(RecurrentNetwork):
         self._check(layers, head, how, options)
         self.how, self.beam_width, self.teacher_forcing = how, cell.beam_width, cell.teacher_forcing
         self.backwards = options["go_backwards"]
-        self.forces = self.per_step and how in head.known_feedbacks and cell.teacher_forcing > 0
+        self.forces = self.per_step and how in head.known_feedbacks
         self.generator = None
         shared = (options["num_layers"], options["bias"], options["dropout"])
         return FeedbackLayers(cell, self.vector_size, hidden_size, head.raw_size, *shared)
@@ -108,10 +108,12 @@ class FeedbackNetwork(RecurrentNetwork):
                 f"feedback must be one of {list(head.feedbacks)} where outputs are values, got {how!r}. Leave it "
                 "at None."
             )
-        if self.per_step and how not in head.known_feedbacks and cell.teacher_forcing:
+        scheduled = cell.teacher_forcing or cell.teacher_forcing_schedule != "constant"
+        if self.per_step and how not in head.known_feedbacks and scheduled:
             raise ValueError(
-                f"teacher_forcing must be 0 with feedback={how!r} and labels, for which no true values are known, got "
-                f"{cell.teacher_forcing}. Set it to 0, or feedback to 'probability'."
+                f"teacher_forcing must be 0 with feedback={how!r} and labels, for which no true values are known, and "
+                f"its schedule 'constant', got {cell.teacher_forcing} and {cell.teacher_forcing_schedule!r}. Set them "
+                "so, or feedback to 'probability'."
             )
         if cell.beam_width > 1 and not (self.per_step and isinstance(head, CategoricalHead)):
             raise ValueError(
