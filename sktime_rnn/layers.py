@@ -6,6 +6,7 @@ Sequences are padded on the right. A layer runs dense over the padding, which co
 therefore reach none of them; the backward direction reads each sequence reversed within its own length.
 """
 
+import copy
 from numbers import Integral
 
 import torch
@@ -177,6 +178,12 @@ class Layers:
         shown = [f"{name}=True" for name in ("residual", "from_input", "to_output") if getattr(self, name)]
         shown += [f"dilations={self.dilations!r}"] if self.dilations != 1 else []
         return f"Layers({', '.join([repr(self.cell), *shown])})"
+
+    def above(self):
+        """Return such layers that read the outputs of others, not the steps of X: see :attr:`Cell.cell_above`."""
+        layers = copy.copy(self)
+        layers.cell = self.cell.cell_above
+        return layers
 
     def dilations_of(self, num_layers):
         """Return the dilation of each of so many layers, a list of int."""

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import skip_init
 
-from sktime_rnn.layers import Dropout, GaussianNoise, Stacked
+from sktime_rnn.layers import Dropout, GaussianNoise, Stacked, as_layers
 from sktime_rnn.networks._recurrent import TokenEmbedding
 
 
@@ -59,7 +59,7 @@ class ForecastNetwork(nn.Module):
 
     Parameters
     ----------
-    cell : Cell
+    cell : Cell or Layers
         The recurrence.
     head : Head
         What comes out, of ``H * V`` outputs.
@@ -129,7 +129,8 @@ class ForecastNetwork(nn.Module):
         )
         width = self.encoder.output_size + n_static
         n_ahead += self.ahead_codes.output_size if ahead_counts else 0
-        self.decoder = Stacked(cell, n_ahead + width, hidden_size, **options) if decoder else None
+        above = as_layers(cell).above()  # it reads what the encoder has found
+        self.decoder = Stacked(above, n_ahead + width, hidden_size, **options) if decoder else None
         self.ahead = None
         if n_ahead and not decoder:
             self.ahead = nn.ModuleList(
