@@ -471,7 +471,7 @@ def test_every_parameter_has_a_range(estimator):
     ("params", "words"),
     [
         ({"go_backwards": True, "bidirectional": True}, "go_backwards=True needs bidirectional=False"),
-        ({"nonlinearity": "relu"}, "nonlinearity='relu' needs cell='rnn', got cell='lstm'"),
+        ({"nonlinearity": "relu"}, "nonlinearity='relu' needs None or one of .* as cell, got cell='lstm'"),
         ({"cell": torch.nn.LSTM}, "cell must be a name, a Cell class or a Cell"),
         ({"embeddings": {"a": np.ones(3)}}, "embeddings must be left at None"),
         ({"embedding_dim": 5}, "embedding_dim must be left at .* X holds values"),

@@ -217,7 +217,7 @@ def test_constructor_stores_what_it_is_given():
         ({}, np.array([1.0]), "y must hold a series of two steps or more to learn from, got at most 1"),
         ({"early_stopping": True}, np.array([1.0, 2.0]), "early_stopping=True needs a series of 3 steps"),
         ({"conformal": True}, np.array([1.0, 2.0]), "conformal=True needs a series of 3 steps or more.*at most 2"),
-        ({"nonlinearity": "relu"}, wave(), "nonlinearity='relu' needs cell='rnn'"),
+        ({"nonlinearity": "relu"}, wave(), "nonlinearity='relu' needs None or one of .* as cell"),
         ({"cell": torch.nn.LSTM}, wave(), "cell must be a name, a Cell class or a Cell"),
         ({"device": "nowhere"}, wave(), "device must be 'auto'"),
         ({"past_columns": ["price"]}, wave(), "past_columns=.*name columns of X, but X was not given"),

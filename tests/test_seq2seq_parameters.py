@@ -441,7 +441,7 @@ REFUSED = [
         "y must be passed when reconstruct=False, got None. Pass one output for each sequence of X",
     ),
     ({"cell": torch.nn.GRU}, "texts", "cell must be a name, a Cell class or a Cell"),
-    ({"nonlinearity": "relu", "cell": "lstm"}, "texts", "nonlinearity='relu' needs cell='rnn'"),
+    ({"nonlinearity": "relu", "cell": "lstm"}, "texts", "nonlinearity='relu' needs None or one of .* as cell"),
     ({"device": "nowhere"}, "texts", "device must be 'auto'"),
     ({"alignment": "ctc", "embedding_dim": 5}, "spoken", "embedding_dim must be left at 'auto', got 5"),
     ({"tokens": True, "input": "vector"}, "vectors", "tokens=True goes with input="),

@@ -17,7 +17,7 @@ def _check_whole(name, value, least):
         raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}. Choose such a number.")
 
 
-class Layers(nn.Module):
+class Perceptron(nn.Module):
     r"""Hidden layers of a multilayer perceptron, with uninitialised weights.
 
     .. math:: z_k = \phi(W_k z_{k-1} + b_k)
@@ -125,11 +125,11 @@ class DeepCell(Cell):
 
     def build(self, input_size, hidden_size, bias=True):
         """Return a copy of the cell with uninitialised weights, see :class:`Cell`."""
-        below = Layers(self.input_layers, input_size, hidden_size, self.phi, bias)
+        below = Perceptron(self.input_layers, input_size, hidden_size, self.phi, bias)
         cell = super().build(below.output_size, hidden_size, bias)
         cell.below = below
-        cell.between = Layers(self.transition_layers, hidden_size, hidden_size, self.phi, bias)
-        cell.above = Layers(self.output_layers, hidden_size, hidden_size, self.phi, bias)
+        cell.between = Perceptron(self.transition_layers, hidden_size, hidden_size, self.phi, bias)
+        cell.above = Perceptron(self.output_layers, hidden_size, hidden_size, self.phi, bias)
         weight = nn.Parameter(torch.empty(hidden_size, hidden_size)) if self.shortcut else None
         cell.register_parameter("weight_shortcut", weight)
         return cell

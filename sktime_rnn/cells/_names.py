@@ -27,6 +27,10 @@ CELLS = {
 }
 
 
+def _has_nonlinearity(cls):
+    return "nonlinearity" in inspect.signature(cls).parameters
+
+
 def as_cell(cell, nonlinearity="tanh"):
     """Return the cell that a name, a class or an instance stands for.
 
@@ -55,10 +59,11 @@ def as_cell(cell, nonlinearity="tanh"):
         cls = FeedForwardCell if cell is None else CELLS[cell]
         if nonlinearity == "tanh":
             return cls()
-        if "nonlinearity" not in inspect.signature(cls).parameters:
+        if not _has_nonlinearity(cls):
+            having = sorted(name for name, cls in CELLS.items() if _has_nonlinearity(cls))
             raise ValueError(
-                f"nonlinearity={nonlinearity!r} needs cell='rnn', got cell={cell!r}, whose nonlinearities are part of "
-                "its equations. Leave nonlinearity at 'tanh' or set cell='rnn'."
+                f"nonlinearity={nonlinearity!r} needs None or one of {having} as cell, got cell={cell!r}. Set cell to "
+                "one of them or leave nonlinearity at 'tanh'; LSTMCell(input_nonlinearity=...) has its own."
             )
         return cls(nonlinearity=nonlinearity)
     if nonlinearity != "tanh":
