@@ -20,7 +20,7 @@ from sktime_rnn.cells._memory import (
     TraceCell,
     spread_shares,
 )
-from sktime_rnn.cells._regularized import LayerNormCell, ZoneoutCell
+from sktime_rnn.cells._regularized import LayerNormCell, LockedDropoutCell, ZoneoutCell
 from sktime_rnn.layers import Recurrent, Stacked, unroll
 
 BATCH, STEPS, INPUT, HIDDEN = 3, 9, 4, 5
@@ -651,7 +651,7 @@ REFUSED = [
     (lambda: LeakyCell(nonlinearity="sine"), "nonlinearity must be one of"),
     (lambda: SelfConnectedCell(1.1), r"weight must be 'spread', 'learned', a number in \[0, 1\]"),
     (lambda: TraceCell(mu=1.0), r"mu must be 'spread', 'learned', a number in \[0, 1\) or .*got 1.0. Choose"),
-    (lambda: TraceCell("outputs"), "trace must be 'inputs' or 'states', got 'outputs'. Choose"),
+    (lambda: TraceCell("outputs"), r"trace must be 'inputs' or 'states', got 'outputs'. .*JordanCell\(mu="),
     (lambda: ClockworkCell([2, 1]), r"periods must be increasing whole numbers .*got \(2, 1\). Give one a group"),
     (lambda: ClockworkCell([0, 1]), r"periods must be increasing whole numbers .*got \(0, 1\). Give"),
     (lambda: ClockworkCell([]), r"periods must be increasing whole numbers .*got \(\). Give"),
@@ -667,6 +667,7 @@ REFUSED = [
     (lambda: ZoneoutCell(LSTMCell(), 1.0), r"rate must be a number in \[0, 1\), or 2 of them, .*LSTMCell, got 1.0."),
     (lambda: ZoneoutCell(GRUCell(), [0.1, 0.2]), r"rate must be .*or 1 of them, .*got \[0.1, 0.2\]. Choose"),
     (lambda: ZoneoutCell(FeedForwardCell()), "cell must be one that feeds back .*got FeedForwardCell. Leave"),
+    (lambda: ZoneoutCell("ltsm"), "cell must be one of .*'lstm'.*, None or a Cell, got 'ltsm'. Choose one of them"),
     (lambda: LayerNormCell(LSTMCell(peepholes=True)), r"cell must be a plain LSTMCell, got .*\['peepholes'\].* Leave"),
     (lambda: LayerNormCell(GRUCell(reset_after=False)), r"cell must be a plain GRUCell, got .*\['reset_after'\]"),
 ]
@@ -681,8 +682,10 @@ def test_refused_with_a_reason(make, message):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: ZoneoutCell("lstm"), r"cell must be a Cell, got <class 'str'>. Pass ZoneoutCell\(LSTMCell\(\)\), say"),
-        (lambda: LayerNormCell(LSTMCell), "cell must be a Cell, got <class .*LSTMCell'>. Pass LayerNormCell"),
+        (
+            lambda: LayerNormCell(torch.nn.LSTM),
+            "cell must be a name, a Cell class or a Cell, got type. Pass cell='lstm'",
+        ),
         (lambda: LayerNormCell(Sum()), "cell must be an ElmanCell, LSTMCell or GRUCell, got Sum, whose .* Pass one"),
         (lambda: LayerNormCell(LeakyCell()), "cell must be an ElmanCell, LSTMCell or GRUCell, got LeakyCell"),
     ],
@@ -690,6 +693,11 @@ def test_refused_with_a_reason(make, message):
 def test_what_is_no_cell_to_wrap_is_refused(make, message):
     with pytest.raises(TypeError, match=message):
         make()
+
+
+@pytest.mark.parametrize("wrap", [ZoneoutCell, LockedDropoutCell, LayerNormCell])
+def test_wrapped_cells_are_named_as_others_are(wrap):
+    assert repr(wrap("lstm")) == repr(wrap(LSTMCell)) == repr(wrap(LSTMCell()))
 
 
 def test_normalised_cells_take_ways_to_start(generator):

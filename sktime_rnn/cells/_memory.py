@@ -301,7 +301,10 @@ class TraceCell(KeepingCell):
     def __init__(self, trace="inputs", mu="spread", nonlinearity="tanh", *, longest=None, recurrent_init="orthogonal"):
         super().__init__(mu, longest, "mu", "in [0, 1)", recurrent_init)
         if trace not in ("inputs", "states"):
-            raise ValueError(f"trace must be 'inputs' or 'states', got {trace!r}. Choose one of them.")
+            raise ValueError(
+                f"trace must be 'inputs' or 'states', got {trace!r}. Choose one of them; JordanCell(mu=...) keeps a "
+                "trace of outputs."
+            )
         self.trace = trace
         self.mu = mu
         self.phi = as_nonlinearity(nonlinearity)

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 from torch.nn.functional import layer_norm, linear
 
-from sktime_rnn.cells._base import Cell, StepCell, prepared
+from sktime_rnn.cells._base import StepCell, prepared
+from sktime_rnn.cells._names import as_cell
 from sktime_rnn.cells._torch import ElmanCell, GRUCell, LSTMCell
 
 
@@ -19,17 +20,13 @@ class WrappingCell(StepCell):
 
     Parameters
     ----------
-    cell : Cell
-        The cell inside, without weights.
+    cell : str, Cell class or Cell
+        The cell inside, without weights, or its name.
     """
 
     def __init__(self, cell):
         super().__init__()
-        if not isinstance(cell, Cell):
-            raise TypeError(
-                f"cell must be a Cell, got {cell if isinstance(cell, type) else type(cell)}. Pass "
-                f"{type(self).__name__}(LSTMCell()), say."
-            )
+        cell = as_cell(cell)
         if cell.needs_feedback:
             raise ValueError(
                 f"cell must be one that reads its own state alone, got {cell!r}, which reads the network's output. "
@@ -78,8 +75,8 @@ class ZoneoutCell(WrappingCell):
 
     Parameters
     ----------
-    cell : Cell
-        The cell inside, without weights.
+    cell : str, Cell class or Cell
+        The cell inside, without weights, or its name.
     rate : float or sequence of float, default=0.1
         Probability in [0, 1) that a unit keeps its old value; or one for each of the ``cell.n_learned`` tensors of the
         state, those of h_t and c_t for an LSTM.
@@ -96,6 +93,7 @@ class ZoneoutCell(WrappingCell):
 
     def __init__(self, cell, rate=0.1):
         super().__init__(cell)
+        cell = self.cell
         n = cell.n_learned
         if not n:
             raise ValueError(
@@ -164,8 +162,8 @@ class LockedDropoutCell(WrappingCell):
 
     Parameters
     ----------
-    cell : Cell
-        The cell inside, without weights.
+    cell : str, Cell class or Cell
+        The cell inside, without weights, or its name.
     rate : float, default=0.2
         Probability in [0, 1) that an input is dropped.
     recurrent_rate : float, default=0.2
@@ -185,6 +183,7 @@ class LockedDropoutCell(WrappingCell):
 
     def __init__(self, cell, rate=0.2, recurrent_rate=0.2):
         super().__init__(cell)
+        cell = self.cell
         for name, value in (("rate", rate), ("recurrent_rate", recurrent_rate)):
             if not isinstance(value, Real) or not 0 <= value < 1:
                 raise ValueError(f"{name} must be a number in [0, 1), got {value!r}. Choose such a number.")
@@ -295,8 +294,9 @@ class LayerNormCell(WrappingCell):
 
     Parameters
     ----------
-    cell : ElmanCell, LSTMCell or GRUCell
-        The cell inside, without weights; of options, an Elman cell's nonlinearity and ``recurrent_init`` are taken.
+    cell : "rnn", "lstm", "gru", ElmanCell, LSTMCell or GRUCell
+        The cell inside, without weights, or its name; of options, an Elman cell's nonlinearity and ``recurrent_init``
+        are taken.
 
     References
     ----------
@@ -305,6 +305,7 @@ class LayerNormCell(WrappingCell):
 
     def __init__(self, cell):
         super().__init__(cell)
+        cell = self.cell
         kind = next((kind for kind in (ElmanCell, LSTMCell, GRUCell) if isinstance(cell, kind)), None)
         if kind is None:
             raise TypeError(
