@@ -29,6 +29,7 @@ bench: $(VENV)/.installed-benchmarks
 	$(RUN) benchmarks/throughput.py
 	$(RUN) benchmarks/recurrences.py
 	$(RUN) benchmarks/accuracy.py
+	$(RUN) benchmarks/long_memory.py
 	$(RUN) benchmarks/forecasting.py
 	$(RUN) benchmarks/forecast_accuracy.py
 	$(RUN) benchmarks/seq2seq.py

@@ -8,6 +8,7 @@ SCRIPTS = (
     "throughput.py",
     "recurrences.py",
     "accuracy.py",
+    "long_memory.py",
     "forecasting.py",
     "forecast_accuracy.py",
     "seq2seq.py",

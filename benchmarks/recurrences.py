@@ -15,9 +15,12 @@ from sktime_rnn.cells import (
     ClockworkCell,
     DeepCell,
     ElmanCell,
+    ElmanJordanCell,
     FeedForwardCell,
     GRUCell,
     GRUDCell,
+    IRNNCell,
+    JordanCell,
     LayerNormCell,
     LeakyCell,
     LockedDropoutCell,
@@ -33,6 +36,8 @@ from sktime_rnn.cells import (
 from sktime_rnn.layers import unroll
 
 N_FEATURES = 8
+SCAN_BATCHES = (1, 8, 64)
+N_OUTPUTS = 8  # fed back to Jordan's cells
 FUSED = "torch's fused LSTM"
 # Cells by what the table calls them, and the matrix products of H rows that a step takes of state or input.
 CELLS = {
@@ -46,6 +51,9 @@ CELLS = {
     "MinGRUCell()": (MinGRUCell(), 2),
     "MinLSTMCell()": (MinLSTMCell(), 3),
     "ElmanCell()": (ElmanCell(), 1),
+    "IRNNCell()": (IRNNCell(), 1),
+    "JordanCell(), own outputs": (JordanCell(), 1),
+    "ElmanJordanCell(), own outputs": (ElmanJordanCell(), 2),
     "LeakyCell()": (LeakyCell(), 1),
     "TraceCell('states')": (TraceCell("states"), 1),
     "TraceCell('inputs')": (TraceCell("inputs"), 2),
@@ -71,8 +79,15 @@ def train_step(run, module, X):
 
 
 def by_unroll(cell, X):
-    """Run a cell as the library does."""
-    return unroll(cell, X, cell.initial_state(len(X), X))[0]
+    """Run a cell as the library does; one that reads outputs gets the probabilities that a softmax layer puts out."""
+    feedback = None
+    if cell.needs_feedback:
+        head = torch.nn.Linear(cell.hidden_size, N_OUTPUTS)
+
+        def feedback(t, h):
+            return head(h).softmax(dim=1)
+
+    return unroll(cell, X, cell.initial_state(len(X), X), feedback)[0]
 
 
 def by_step(cell, X):
@@ -103,20 +118,21 @@ def medians(steps, repeats):
 
 def built(cell, hidden_size, n_features=N_FEATURES):
     """Return a cell with weights."""
-    cell = cell.build(n_features, hidden_size)
+    fed_back = {"feedback_size": N_OUTPUTS} if cell.needs_feedback else {}
+    cell = cell.build(n_features, hidden_size, **fed_back)
     cell.reset_parameters(torch.Generator().manual_seed(0))
     return cell
 
 
-def batch(arguments, n_steps, flags=False):
+def batch(n_sequences, n_steps, flags=False):
     """Return inputs, with flags of missing values beside them where asked for."""
-    X = torch.randn(arguments.batch, n_steps, N_FEATURES, generator=torch.Generator().manual_seed(0))
+    X = torch.randn(n_sequences, n_steps, N_FEATURES, generator=torch.Generator().manual_seed(0))
     return torch.cat([X, (X > 1).float()], dim=2) if flags else X
 
 
 def cells(arguments):
     """Print the table of cells."""
-    X, flagged = batch(arguments, arguments.steps), batch(arguments, arguments.steps, flags=True)
+    X, flagged = (batch(arguments.batch, arguments.steps, flags) for flags in (False, True))
     lstm = torch.nn.LSTM(N_FEATURES, arguments.hidden, batch_first=True)
     steps = {FUSED: train_step(lambda module, X: module(X)[0], lstm, X)}
     for name, (cell, _) in CELLS.items():
@@ -135,18 +151,22 @@ def cells(arguments):
 
 
 def scans(arguments):
-    """Print the table of scans and loops."""
-    X = batch(arguments, arguments.long)
+    """Print the table of scans and loops, with what a layer without recurrence takes."""
     ways = {"scan": by_unroll, "inputs at once, then steps": by_step, "whole steps": by_forward}
     print_title(
-        f"Scans, {arguments.long} steps", "Milliseconds of a forward and backward pass; in brackets, to the scan."
+        f"Scans, {arguments.long} steps, hidden {arguments.hidden}",
+        "Milliseconds of a forward and backward pass; in brackets, to the scan. The feed-forward cell takes all steps "
+        "at once with one product of the inputs and no recurrence: no scan can be faster.",
     )
-    print_header("cell", *ways)
-    for cell in (MinGRUCell(), MinLSTMCell()):
-        module = built(cell, arguments.hidden)
-        steps = {name: train_step(way, module, X) for name, way in ways.items()}
-        seconds = medians(steps, arguments.repeats)
-        print_row(repr(cell), *(f"{1000 * t:.0f} ({t / seconds['scan']:.1f})" for t in seconds.values()))
+    print_header("cell", "batch", *ways)
+    for size in SCAN_BATCHES:
+        X = batch(size, arguments.long)
+        for cell in (FeedForwardCell(), MinGRUCell(), MinLSTMCell()):
+            module = built(cell, arguments.hidden)
+            own = {"scan": by_unroll} if isinstance(cell, FeedForwardCell) else ways
+            seconds = medians({name: train_step(way, module, X) for name, way in own.items()}, arguments.repeats)
+            times = [f"{1000 * t:.3g} ({t / seconds['scan']:.1f})" for t in seconds.values()]
+            print_row(repr(cell), size, *times, *[""] * (len(ways) - len(times)))
 
 
 def main():

@@ -397,6 +397,16 @@ def looped(kind):
 @pytest.mark.parametrize("length", LONG)
 @SCANS
 def test_scan_equals_the_loop(kind, length, generator):
+    compare_scan_and_loop(kind, length, generator)
+
+
+@SCANS
+def test_scan_by_blocks_equals_the_loop(kind, generator, monkeypatch):
+    monkeypatch.setattr("sktime_rnn.cells._minimal.BLOCK", 40 * B * H)
+    compare_scan_and_loop(kind, 100, generator)
+
+
+def compare_scan_and_loop(kind, length, generator):
     cell, state = randomised(kind(), generator)
     loop = looped(kind)().build(F, H).double()
     loop.load_state_dict(cell.state_dict())

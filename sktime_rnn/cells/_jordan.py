@@ -172,7 +172,7 @@ class JordanCell(KeepingCell):
             ``(h_t, s_t, y_{t-1} ... y_{t-d+1})``.
         """
         h, s, before = state
-        window = torch.cat([feedback, before], dim=1)  # (B, d * K)
+        window = torch.cat([feedback, before], dim=1) if self.delays > 1 else feedback  # (B, d * K)
         v = linear(window, self.weight_yh)
         s = v + self.shares() * (s - v) if self.has_trace else v
         return self._output(a_t + s, h), s, window[:, : before.shape[1]]

@@ -15,6 +15,7 @@ from sktime_rnn.cells._base import StepCell, as_nonlinearity, init_inputs_
 from sktime_rnn.cells._torch import split_recurrence
 
 RADIX = 32  # steps of a chunk: chunks of 16 and 64 take about as long, pairs twice as long
+BLOCK = 2**20  # states that are scanned at once: more no longer stay in the processor's caches on the way
 
 
 def _loop(a, b, h, outputs):
@@ -243,9 +244,12 @@ class ScanCell(StepCell):
         if self.bias_ih is not None:  # as the weight of a further input, it costs no pass of its own
             X = torch.cat([X, X.new_ones(1).expand(*X.shape[:2], 1)], dim=2)
             weight = torch.cat([weight, self.bias_ih[:, None]], dim=1)
-        gates = [linear(X, rows) for rows in weight.chunk(self.n_gates)]
-        outputs = gated_scan(*self.mixture(*gates), state[0])  # (T, B, H)
-        return outputs.transpose(0, 1), (outputs[-1],)
+        weights, h, outputs = weight.chunk(self.n_gates), state[0], []
+        for steps in X.split(max(1, BLOCK // max(1, h.numel()))):
+            outputs.append(gated_scan(*self.mixture(*(linear(steps, rows) for rows in weights)), h))  # (t, B, H)
+            h = outputs[-1][-1]
+        outputs = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
+        return outputs.transpose(0, 1), (h,)
 
 
 class MinGRUCell(ScanCell):
