@@ -132,11 +132,11 @@ class Layers:
     r"""How layers stand on top of each other: a part that takes the place of a cell, ``cell=Layers("gru", ...)``.
 
     .. math::
-        z^{(l)}_t &= [u^{(l-1)}_t; x_t] \quad \text{with } \texttt{from\_input}, \text{ otherwise } u^{(l-1)}_t \\
+        z^{(l)}_t &= [u^{(l-1)}_t; x_t] \quad \text{with } \mathtt{from\_input}, \text{ otherwise } u^{(l-1)}_t \\
         h^{(l)}_t &= \operatorname{cell}^{(l)}(z^{(l)}_t, h^{(l)}_{t-d_l}) \\
-        u^{(l)}_t &= h^{(l)}_t + u^{(l-1)}_t \quad \text{with } \texttt{residual} \text{ and } l > 1,
+        u^{(l)}_t &= h^{(l)}_t + u^{(l-1)}_t \quad \text{with } \mathtt{residual} \text{ and } l > 1,
             \text{ otherwise } h^{(l)}_t \\
-        y_t &= [u^{(1)}_t; \dots; u^{(L)}_t] \quad \text{with } \texttt{to\_output}, \text{ otherwise } u^{(L)}_t
+        y_t &= [u^{(1)}_t; \dots; u^{(L)}_t] \quad \text{with } \mathtt{to\_output}, \text{ otherwise } u^{(L)}_t
 
     with input x_t (F,), u^{(0)}_t = x_t, and states h^{(l)}_t (H,) of the layers l = 1, ..., L, joined over directions.
 

@@ -243,8 +243,11 @@ def test_locked_dropout_in_estimators(estimator):
     ("make", "match"),
     [
         (lambda: LockedDropoutCell(LSTMCell(), 1.0), r"rate must be a number in \[0, 1\), got 1.0"),
-        (lambda: LockedDropoutCell(LSTMCell(), 0.1, -1), r"recurrent_rate must be a number in \[0, 1\), got -1"),
-        (lambda: LockedDropoutCell(GRUCell()), "recurrent_rate must be 0 .*got 0.2 for GRUCell"),
+        (
+            lambda: LockedDropoutCell(LSTMCell(), 0.1, -1),
+            r"recurrent_rate must be a number in \[0, 1\) or 'auto', got -1",
+        ),
+        (lambda: LockedDropoutCell(GRUCell(), 0.1, 0.2), "recurrent_rate must be 0 .*got 0.2 for GRUCell"),
     ],
 )
 def test_locked_dropout_refuses(make, match):

@@ -30,9 +30,10 @@ class JordanCell(KeepingCell):
     With mu > 0 the context keeps a trace of itself: as traces are linear, it is that of V y, so that each unit can have
     a mu of its own. Jordan's has 1 in the place of 1 - mu, which V makes up for. With d > 1 this is a NARX network.
 
-    With one target a sequence, y_t is the network's own output, and gradients flow through it. With a target for every
-    step the network is trained on the true outputs before (teacher forcing), all steps at once, and predicts from its
-    own. RNNClassifier and RNNRegressor can have such cells, in layers that all read y_{t-1}, in one direction.
+    With one target a sequence, y_t is the network's own output; gradients flow through it unless it is a label. With a
+    target for every step the network is trained on the true outputs before (teacher forcing), all steps at once, and
+    predicts from its own. RNNClassifier and RNNRegressor can have such cells, in layers that all read y_{t-1}, in one
+    direction.
 
     Parameters
     ----------

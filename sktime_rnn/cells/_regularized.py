@@ -166,9 +166,9 @@ class LockedDropoutCell(WrappingCell):
         The cell inside, without weights, or its name.
     rate : float, default=0.2
         Probability in [0, 1) that an input is dropped.
-    recurrent_rate : float, default=0.2
-        Probability in [0, 1) that an element of h is dropped; for an ElmanCell or LSTMCell. It must be 0 for other
-        cells, which carry h over past their weights.
+    recurrent_rate : float or "auto", default="auto"
+        Probability in [0, 1) that an element of h is dropped. "auto" is ``rate`` for an ElmanCell or LSTMCell, and 0
+        for other cells: they carry h over past their weights, and would forget what is dropped.
 
     Attributes
     ----------
@@ -181,19 +181,21 @@ class LockedDropoutCell(WrappingCell):
     NeurIPS.
     """
 
-    def __init__(self, cell, rate=0.2, recurrent_rate=0.2):
+    def __init__(self, cell, rate=0.2, recurrent_rate="auto"):
         super().__init__(cell)
-        cell = self.cell
-        for name, value in (("rate", rate), ("recurrent_rate", recurrent_rate)):
+        by_weights = isinstance(self.cell, ElmanCell | LSTMCell)  # alone is h read
+        rates = (rate, (rate if by_weights else 0) if recurrent_rate == "auto" else recurrent_rate)
+        for name, value, more in (("rate", rates[0], ""), ("recurrent_rate", rates[1], " or 'auto'")):
             if not isinstance(value, Real) or not 0 <= value < 1:
-                raise ValueError(f"{name} must be a number in [0, 1), got {value!r}. Choose such a number.")
-        if recurrent_rate and not isinstance(cell, ElmanCell | LSTMCell):
+                raise ValueError(f"{name} must be a number in [0, 1){more}, got {value!r}. Choose such a number.")
+        if rates[1] and not by_weights:
             raise ValueError(
                 "recurrent_rate must be 0 for a cell whose h is not read by weights alone: what is dropped would be "
-                f"forgotten; got {recurrent_rate!r} for {cell!r}. Set it to 0, or take an ElmanCell or LSTMCell."
+                f"forgotten; got {recurrent_rate!r} for {self.cell!r}. Set it to 0, or take an ElmanCell or LSTMCell."
             )
         self.rate = rate
         self.recurrent_rate = recurrent_rate
+        self.rates = rates
         self.generator = None
 
     @property
@@ -224,9 +226,9 @@ class LockedDropoutCell(WrappingCell):
         """
         masks = (like.new_ones(batch_size, size) for size in (self.input_size, self.hidden_size))
         if self.training:
-            rates = (self.rate, self.recurrent_rate)
             masks = (
-                mask.bernoulli_(1 - p, generator=self.generator) / (1 - p) for mask, p in zip(masks, rates, strict=True)
+                mask.bernoulli_(1 - p, generator=self.generator) / (1 - p)
+                for mask, p in zip(masks, self.rates, strict=True)
             )
         return (*super().initial_state(batch_size, like), *masks)
 
@@ -240,7 +242,7 @@ class LockedDropoutCell(WrappingCell):
         inputs, step = prepared(self.cell, X)
         outputs = []
         for x_t in inputs:
-            if self.recurrent_rate:
+            if self.rates[1]:
                 state = (state[0] * of_output, *state[1:])
             state = step(x_t, state)
             outputs.append(state[0])

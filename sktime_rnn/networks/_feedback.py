@@ -99,7 +99,8 @@ class FeedbackNetwork(RecurrentNetwork):
             )
         if options["initial_state"] != "zeros":
             raise ValueError(
-                f"initial_state must be 'zeros' for {cell!r}, got {options['initial_state']!r}. Leave it at 'zeros'."
+                f"initial_state must be 'zeros' for {cell!r}, whose state is what was put out before: nothing; got "
+                f"{options['initial_state']!r}. Leave it at 'zeros'."
             )
         if layers.residual or layers.from_input or layers.to_output or layers.dilations != 1:
             raise ValueError(f"cell must be a plain {cell!r}, got {layers!r}. Pass the cell without Layers.")
