@@ -20,7 +20,7 @@ demo: $(VENV)/.installed-core
 	$(RUN) examples/demo.py
 
 test: $(VENV)/.installed-dev
-	$(RUN) -m pytest
+	$(RUN) -m pytest --numprocesses 2 --dist worksteal
 
 lint: $(VENV)/.installed-dev
 	$(RUN) -m ruff check .

@@ -148,6 +148,7 @@ def draw(curves, level, path):
         style = "-" if i < 10 else "--"  # there are ten colours
         axes.plot(np.arange(1, len(errors) + 1), errors, style, color=f"C{i % 10}", label=name)
     axes.set_yscale("log")
+    axes.set_xticks(range(0, SETTINGS["max_epochs"] + 1, 5))
     axes.set(xlabel="epochs of 10,000 sequences", ylabel="MSE in training")
     axes.set_title(f"The sum of two marked values among {ADDING_STEPS}")
     axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))

@@ -7,6 +7,7 @@ therefore reach none of them; the backward direction reads each sequence reverse
 """
 
 import copy
+from collections.abc import Iterable
 from numbers import Integral
 
 import torch
@@ -128,6 +129,10 @@ class GaussianNoise(nn.Module):
         return torch.empty_like(X).normal_(std=self.std, generator=self.generator).add_(X)
 
 
+def _is_row(values):
+    return isinstance(values, Iterable) and not isinstance(values, str) and getattr(values, "ndim", 1) == 1
+
+
 class Layers:
     r"""How layers stand on top of each other: a part that takes the place of a cell, ``cell=Layers("gru", ...)``.
 
@@ -139,6 +144,7 @@ class Layers:
         y_t &= [u^{(1)}_t; \dots; u^{(L)}_t] \quad \text{with } \mathtt{to\_output}, \text{ otherwise } u^{(L)}_t
 
     with input x_t (F,), u^{(0)}_t = x_t, and states h^{(l)}_t (H,) of the layers l = 1, ..., L, joined over directions.
+    With one layer the first three change nothing.
 
     Parameters
     ----------
@@ -162,7 +168,9 @@ class Layers:
     """
 
     def __init__(self, cell="lstm", *, residual=False, from_input=False, to_output=False, dilations=1):
-        whole = [dilations] if isinstance(dilations, Integral) else list(dilations)
+        if isinstance(cell, Layers):
+            raise TypeError(f"cell must be a name or a cell, got {cell!r}. Give all options to one Layers.")
+        whole = [dilations] if isinstance(dilations, Integral) else list(dilations) if _is_row(dilations) else []
         if not whole or not all(isinstance(d, Integral) and not isinstance(d, bool) and d > 0 for d in whole):
             raise ValueError(
                 f"dilations must be a whole number above 0, or one for each layer, got {dilations!r}. Give 2, say, for "
@@ -172,7 +180,7 @@ class Layers:
         self.residual = residual
         self.from_input = from_input
         self.to_output = to_output
-        self.dilations = dilations
+        self.dilations = dilations if isinstance(dilations, Integral) else tuple(whole)
 
     def __repr__(self):
         shown = [f"{name}=True" for name in ("residual", "from_input", "to_output") if getattr(self, name)]
@@ -250,7 +258,7 @@ class Recurrent(nn.Module):
                 f"cell must be one that reads its own state alone, got {cell!r}, which reads the network's output at "
                 "every step; RNNClassifier and RNNRegressor have one. Choose cell='gru', say."
             )
-        if initial_state == "learned" and not cell.n_learned:
+        if initial_state == "learned" and not cell.learnable:
             raise ValueError(
                 f"initial_state='learned' needs a cell that starts from a state, got {cell!r}, which has none. Leave "
                 "initial_state at 'zeros'."
@@ -258,7 +266,7 @@ class Recurrent(nn.Module):
         self.backwards = backwards
         self.dilation = dilation
         self.hidden_size = hidden_size
-        self.n_states = cell.n_states
+        self.learnable = cell.learnable
         self.state_sizes = cell.state_sizes(hidden_size)
         self.forget_gate_position = cell.forget_gate_position
         self.recurrent_init = cell.recurrent_init
@@ -273,7 +281,8 @@ class Recurrent(nn.Module):
             self.cell = cell.build(input_size, hidden_size, bias)
         self.initial_state = None
         if initial_state == "learned":
-            self.initial_state = nn.Parameter(torch.zeros(cell.n_learned, max(self.state_sizes[: cell.n_learned])))
+            widest = max(self.state_sizes[i] for i in self.learnable)
+            self.initial_state = nn.Parameter(torch.zeros(len(self.learnable), widest))
 
     def reset_parameters(self, generator=None):
         """Draw new weights; a learned initial state starts at zero.
@@ -319,11 +328,11 @@ class Recurrent(nn.Module):
         return self.cell.initial_state(batch_size, like)
 
     def _run_cell(self, X):
-        state = self.zero_state(len(X), X)
+        state = list(self.zero_state(len(X), X))
         if self.initial_state is not None:
-            learned = [h[:n].expand(len(X), -1) for h, n in zip(self.initial_state, self.state_sizes, strict=False)]
-            state = (*learned, *state[len(learned) :])
-        return unroll(self.cell, X, state)[0]
+            for i, h in zip(self.learnable, self.initial_state, strict=True):
+                state[i] = h[: self.state_sizes[i]].expand(len(X), -1)
+        return unroll(self.cell, X, tuple(state))[0]
 
     def go_on(self, X, state):
         """Run over steps, forwards, from a given state.

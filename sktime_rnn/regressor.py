@@ -36,6 +36,7 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         Whether the recurrent equations have bias terms.
     nonlinearity : {"tanh", "relu", "sigmoid", "identity"} or callable, default="tanh"
         Nonlinearity of a cell that has one, such as "rnn", asked for by name; a callable maps a tensor to another.
+        "tanh" leaves every cell the one that it has by default, "mingru" and "minlstm" the identity.
     go_backwards : bool, default=False
         Whether sequences are read from their last step to their first; outputs per step keep the order of X.
     initial_state : {"zeros", "learned"}, default="zeros"

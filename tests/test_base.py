@@ -25,6 +25,7 @@ from checks import (
     seeded_module,
     small,
 )
+from ids import shown
 from scipy.sparse import csr_array
 from sklearn import config_context
 from sklearn.base import clone, is_classifier
@@ -454,7 +455,7 @@ OUT_OF_RANGE = [
 ]
 
 
-@pytest.mark.parametrize(("name", "value"), OUT_OF_RANGE, ids=str)
+@pytest.mark.parametrize(("name", "value"), OUT_OF_RANGE, ids=shown)
 def test_parameters_out_of_range(estimator, X, y, name, value):
     model = small(estimator).set_params(**{name: value})
     with pytest.raises((ValueError, TypeError), match=f"The '{name}' parameter of {type(estimator).__name__}"):
@@ -479,7 +480,7 @@ def test_every_parameter_has_a_range(estimator):
         ({"min_frequency": 5}, "min_frequency must be left at .* X holds values"),
         ({"lr_schedule": "cosine", "callbacks": [LRScheduler("StepLR", step_size=1)]}, "LRScheduler among callbacks"),
     ],
-    ids=str,
+    ids=shown,
 )
 def test_parameters_that_do_not_fit(estimator, X, y, params, words):
     with pytest.raises((ValueError, TypeError), match=words):
@@ -837,7 +838,7 @@ def test_own_network_of_another_width(estimator, X, y):
 @pytest.mark.parametrize(
     "params",
     [{"cell": "gru"}, {"hidden_size": 9}, {"bidirectional": True}, {"dropout": 0.7}, {"pooling": "mean"}],
-    ids=str,
+    ids=shown,
 )
 def test_own_network_beside_parameters_of_the_recurrent_one(estimator, X, y, params):
     (name,) = params

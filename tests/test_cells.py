@@ -251,7 +251,7 @@ def test_an_instance_stands_for_itself():
     [
         (("ltsm",), ValueError, r"cell must be one of \['clockwork', .*, None or a Cell, got 'ltsm'. Choose"),
         (("lstm", "relu"), ValueError, r"nonlinearity='relu' needs None or one of .*'rnn'.* got .*'lstm'.*leave"),
-        ((torch.nn.LSTM,), TypeError, "cell must be a name, a Cell class or a Cell, got type. Pass cell='lstm'"),
+        ((torch.nn.LSTM,), TypeError, "cell must be a name, a Cell class or a Cell, got LSTM. Pass cell='lstm'"),
         ((3,), TypeError, "cell must be a name, a Cell class or a Cell, got int. Pass"),
     ],
 )

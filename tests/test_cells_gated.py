@@ -343,7 +343,7 @@ def test_weights_are_drawn_as_documented(kind, options, global_random_seed):
         place = 0 if options.get("coupled") else None
     for k, bias in enumerate(built.bias_ih.split(memory)):
         assert (bias == float(k == place)).all()
-    if hasattr(built, "weight_hh"):
+    if built.weight_hh is not None:
         assert not built.bias_hh.any()
         for gate in built.weight_hh.detach().split(memory):
             torch.testing.assert_close(gate.T @ gate, torch.eye(H), rtol=0, atol=1e-6)

@@ -2,12 +2,13 @@
 
 import copy
 import inspect
+import pickle
 
 import numpy as np
 import pytest
 import torch
 
-from sktime_rnn import RNNClassifier
+from sktime_rnn import RNNClassifier, RNNRegressor
 from sktime_rnn.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from sktime_rnn.cells._deep import DeepCell, SkipCell
 from sktime_rnn.cells._gru_d import GRUDCell
@@ -21,7 +22,7 @@ from sktime_rnn.cells._memory import (
     spread_shares,
 )
 from sktime_rnn.cells._regularized import LayerNormCell, LockedDropoutCell, ZoneoutCell
-from sktime_rnn.layers import Recurrent, Stacked, unroll
+from sktime_rnn.layers import Layers, Recurrent, Stacked, unroll
 
 BATCH, STEPS, INPUT, HIDDEN = 3, 9, 4, 5
 RATES = [0.1, 0.2, 0.5, 0.7, 1.0]
@@ -285,7 +286,7 @@ ALL_CELLS = [
     pytest.param(ZoneoutCell(ClockworkCell(), 0.3), id="zoneout-clockwork"),
     pytest.param(ZoneoutCell(LayerNormCell(GRUCell()), 0.3), id="zoneout-norm-gru"),
 ]
-LEARNED = [case for case in ALL_CELLS if case.values[0].n_learned]
+LEARNED = [case for case in ALL_CELLS if case.values[0].learnable]
 
 
 def width(cell):
@@ -305,12 +306,10 @@ def inputs(cell, generator, batch=BATCH, dtype=torch.float64):
 
 
 def built(cell, generator, bias=True):
-    """Return the cell in float64 with weights of any size; what is kept was single and becomes exact."""
+    """Return the cell in float64 with weights of any size."""
     cell = cell.build(width(cell), HIDDEN, bias).double()
     for weight in cell.parameters():
         torch.nn.init.normal_(weight, generator=generator)
-    if getattr(cell, "kept", None) is not None:
-        cell.kept = spread_shares(HIDDEN, 100) if isinstance(cell.share, str) else cell._kept(cell.share)
     return cell
 
 
@@ -331,7 +330,7 @@ def test_a_sequence_can_be_read_in_parts_and_step_by_step(cell, generator):
     first = cell.initial_state(BATCH, X)
     assert isinstance(first, tuple)
     assert [part.shape[1] for part in first] == list(cell.state_sizes(HIDDEN))
-    assert len(first) == cell.n_states >= cell.n_learned
+    assert len(first) == cell.n_states > max(cell.learnable, default=0)
     whole, end = unroll(cell, X, first)
     one, middle = unroll(cell, X[:, :4], first)
     two, end_of_parts = unroll(cell, X[:, 4:], middle)
@@ -367,7 +366,7 @@ def test_all_weights_and_the_learned_start_have_finite_gradients(cell, generator
     layer.reset_parameters(generator)
     if isinstance(cell, ZoneoutCell):
         layer.cell.generator = generator
-    assert layer.initial_state.shape == (cell.n_learned, HIDDEN)
+    assert layer.initial_state.shape == (len(cell.learnable), HIDDEN)
     X = inputs(cell, generator, dtype=torch.float32).requires_grad_()
     layer(X).pow(2).mean().backward()
     for name, weight in layer.named_parameters():
@@ -376,11 +375,14 @@ def test_all_weights_and_the_learned_start_have_finite_gradients(cell, generator
         assert weight.grad.any(), name
     assert X.grad.isfinite().all()
     before = layer.eval()(X)
-    layer.initial_state.data.normal_(generator=generator)
-    assert not torch.allclose(before, layer(X))
+    for row in layer.initial_state.data:
+        row.normal_(generator=generator)
+        after = layer(X)
+        assert not torch.allclose(before, after)
+        before = after
 
 
-@pytest.mark.parametrize("cell", [case for case in ALL_CELLS if not case.values[0].n_learned])
+@pytest.mark.parametrize("cell", [case for case in ALL_CELLS if not case.values[0].learnable])
 def test_what_feeds_nothing_back_has_no_start_to_learn(cell, generator):
     layer = Recurrent(cell, INPUT, HIDDEN)
     layer.reset_parameters(generator)
@@ -551,8 +553,40 @@ def test_gru_d_in_a_classifier_that_masks_missing_values(global_random_seed):
     np.testing.assert_array_equal(first, again)
     deep = RNNClassifier(cell=GRUDCell(), num_layers=2, **options | {"input_noise": 0.3}).fit(X, y)
     assert np.isfinite(deep.predict_proba(X)).all()
-    with pytest.raises(ValueError, match="GRUDCell must read n values and then n flags of 0 or 1, got other numbers"):
+    with pytest.raises(
+        ValueError, match="GRUDCell.* must read values, and which .* got what step_network makes of them"
+    ):
         RNNClassifier(cell=GRUDCell(), step_network=torch.nn.Linear(4, 4), **options).fit(X, y)
+    with pytest.raises(ValueError, match="GRUDCell.* must read values, and which .* got tokens. Choose"):
+        RNNClassifier(cell="grud").fit(["ab", "b"], [0, 1])
+
+
+def test_gru_d_without_flags_takes_all_values_for_observed(global_random_seed):
+    rng = np.random.default_rng(global_random_seed)
+    X, y = [np.c_[rng.normal(size=n), rng.integers(0, 2, n)] for n in (4, 6, 5, 7)], [0, 1, 0, 1]
+    options = {"input_noise": 0.0, "hidden_size": 3, "max_epochs": 2, "standardize": False, "random_state": 0}
+    plain, masked = (RNNClassifier(cell="grud", missing=way, **options).fit(X, y) for way in ("error", "mask"))
+    np.testing.assert_array_equal(plain.predict_proba(X), masked.predict_proba(X))
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda cell: cell, ZoneoutCell, LockedDropoutCell], ids=["alone", "zoneout", "locked"]
+)
+def test_gru_d_sees_time_stamps_and_flags_as_they_are_in_training(wrap, monkeypatch, generator):
+    seen = []
+    prepare = GRUDCell._prepare
+    monkeypatch.setattr(GRUDCell, "_prepare", lambda cell, X, state: seen.append(X) or prepare(cell, X, state))
+    X = [torch.randn(6, 2, generator=generator).numpy() for _ in range(8)]
+    for x in X:
+        x[2, 1] = np.nan
+    options = {"missing": "mask", "input_noise": 0.5, "batch_size": 8, "hidden_size": 3, "max_epochs": 1}
+    RNNClassifier(cell=wrap(GRUDCell(time_feature=0)), num_layers=2, **options).fit(X, [0, 1] * 4)
+    read = torch.cat(seen, dim=1)
+    read, times = read[read[:, 0, 0].argsort()], np.array(X, dtype=np.float64)[:, :, 0]
+    times = times[times[:, 0].argsort()]
+    exact = torch.from_numpy((times - times.mean()) / times.std()).float()
+    torch.testing.assert_close(read[:, :, 0], exact, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(read[:, :, 2:], torch.tensor([[0.0, float(t == 2)] for t in range(6)]).expand(8, 6, 2))
 
 
 # -- zoneout
@@ -652,12 +686,24 @@ REFUSED = [
     (lambda: SelfConnectedCell(1.1), r"weight must be 'spread', 'learned', a number in \[0, 1\]"),
     (lambda: TraceCell(mu=1.0), r"mu must be 'spread', 'learned', a number in \[0, 1\) or .*got 1.0. Choose"),
     (lambda: TraceCell("outputs"), r"trace must be 'inputs' or 'states', got 'outputs'. .*JordanCell\(mu="),
-    (lambda: ClockworkCell([2, 1]), r"periods must be increasing whole numbers .*got \(2, 1\). Give one a group"),
-    (lambda: ClockworkCell([0, 1]), r"periods must be increasing whole numbers .*got \(0, 1\). Give"),
-    (lambda: ClockworkCell([]), r"periods must be increasing whole numbers .*got \(\). Give"),
-    (lambda: ClockworkCell([1.5]), r"periods must be increasing whole numbers .*got \(1.5,\). Give"),
+    (lambda: ClockworkCell([2, 1]), r"periods must be increasing whole numbers .*got \[2, 1\]. Give one a group"),
+    (lambda: ClockworkCell([0, 1]), r"periods must be increasing whole numbers .*got \[0, 1\]. Give"),
+    (lambda: ClockworkCell([]), r"periods must be increasing whole numbers .*got \[\]. Give"),
+    (lambda: ClockworkCell([1.5]), r"periods must be increasing whole numbers .*got \[1.5\]. Give"),
+    (lambda: ClockworkCell(4), "periods must be increasing whole numbers .*got 4. Give one a group"),
+    (lambda: LeakyCell(None), "leak_rate must be 'spread', 'learned', a number .*got None. Choose"),
+    (lambda: LeakyCell(["a"]), r"leak_rate must be 'spread', 'learned', a number .*got \['a'\]. Choose"),
+    (lambda: LeakyCell(longest="a"), "longest must be a number of steps above 2, got 'a'. Give"),
+    (lambda: LeakyCell(longest=float("inf")), "longest must be a number of steps above 2, got inf. Give"),
+    (lambda: ElmanCell(["tanh"]), r"nonlinearity must be one of .* or a callable, got \['tanh'\]. Choose"),
+    (lambda: ElmanCell(recurrent_init=True), "recurrent_init must be 'orthogonal', 'identity' or a .*got True. Choose"),
+    (lambda: ElmanCell(recurrent_init=float("inf")), "recurrent_init must be .* a spectral radius above 0, got inf."),
+    (lambda: ElmanCell(recurrent_init=torch.eye(2)), "recurrent_init must be .* a spectral radius above 0, got tensor"),
+    (lambda: LSTMCell(memory_size=True), "memory_size must be None or an int of at least 1, got True. Set"),
+    (lambda: TraceCell(recurrent_init=0.5), "recurrent_init belongs to trace='states', got 0.5 .* Leave it out"),
+    (lambda: ZoneoutCell(LSTMCell(), None), r"rate must be a number in \[0, 1\), or 2 of them, .*got None."),
     (lambda: ClockworkCell(range(1, 7)).build(INPUT, HIDDEN), "periods must be at most one for each of the 5 .*got 6"),
-    (lambda: GRUDCell().build(3, HIDDEN), "GRUDCell must have an even number of input features.*got 3. Set missing="),
+    (lambda: GRUDCell().build(3, HIDDEN), "GRUDCell must have an even number of input features.*got 3. Give both"),
     (lambda: GRUDCell(2).build(4, HIDDEN), "time_feature must be the index of one of the 2 values .*got 2. Count"),
     (lambda: GRUDCell("t").build(4, HIDDEN), "time_feature must be the index of .*got 't'. Count"),
     (lambda: DeepCell(-1), "input_layers must be a whole number of at least 0, got -1. Choose"),
@@ -684,7 +730,7 @@ def test_refused_with_a_reason(make, message):
     [
         (
             lambda: LayerNormCell(torch.nn.LSTM),
-            "cell must be a name, a Cell class or a Cell, got type. Pass cell='lstm'",
+            "cell must be a name, a Cell class or a Cell, got LSTM. Pass cell='lstm'",
         ),
         (lambda: LayerNormCell(Sum()), "cell must be an ElmanCell, LSTMCell or GRUCell, got Sum, whose .* Pass one"),
         (lambda: LayerNormCell(LeakyCell()), "cell must be an ElmanCell, LSTMCell or GRUCell, got LeakyCell"),
@@ -707,3 +753,43 @@ def test_normalised_cells_take_ways_to_start(generator):
         wanted = 0.8 if cell.recurrent_init == 0.8 else 1.0
         for gate in gates:
             assert torch.linalg.eigvals(gate).abs().max().item() == pytest.approx(wanted, rel=1e-4)
+
+
+# -- precision and first states
+
+
+HALF = [*ALL_CELLS, pytest.param(LockedDropoutCell("grud"), id="locked-gru-d")]
+
+
+@pytest.mark.parametrize("cell", HALF)
+def test_cells_work_in_bfloat16(cell):
+    rng = np.random.default_rng(0)
+    X, y = [rng.normal(size=(n, 2)) for n in (4, 6, 5, 7)], [0, 1, 0, 1]
+    options = {"precision": "bfloat16", "hidden_size": HIDDEN, "max_epochs": 1, "random_state": 0}
+    if isinstance(cell, GRUDCell) and cell.time_feature is not None:
+        cell = GRUDCell(time_feature=0)
+    assert np.isfinite(RNNClassifier(cell=cell, num_layers=2, **options).fit(X, y).predict_proba(X)).all()
+
+
+def test_clocks_count_in_bfloat16(generator):
+    cell = ClockworkCell([1, 2]).build(2, 4)
+    cell.reset_parameters(generator)
+    X = torch.randn(1, 600, 2, generator=generator).bfloat16()
+    outputs, _ = cell.to(torch.bfloat16).scan(X, cell.initial_state(1, X))
+    changes = (outputs[0, 1:, 3] != outputs[0, :-1, 3]).float()
+    assert changes[401::2].mean() > 0.9
+    assert not changes[400::2].any()
+
+
+@pytest.mark.parametrize("cell", [LeakyCell(0.1), SelfConnectedCell(0.9), TraceCell(mu=0.9)])
+def test_fixed_shares_are_exact_in_double_precision(cell):
+    model = RNNRegressor(cell=cell, precision="float64", hidden_size=2, max_epochs=1)
+    model.fit([np.ones((2, 1)), np.zeros((3, 1))], [0.0, 1.0])
+    for fitted in (model, pickle.loads(pickle.dumps(model))):
+        assert fitted.module_.recurrent.layers[0][0].cell.shares().tolist() == [0.9, 0.9]
+
+
+@pytest.mark.parametrize("cell", [ZoneoutCell("lstm"), LockedDropoutCell("rnn", 0.1), Layers("gru", dilations=[1, 2])])
+def test_a_cell_is_shown_as_it_is_made(cell):
+    assert repr(eval(repr(cell))) == repr(cell)
+    assert "\n" not in repr(cell)

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from forecasts import changed, counts, everything, features, frame, panel, past, small, wave
+from ids import shown
 from sklearn.base import clone
 from skorch.callbacks import Callback
 
@@ -180,7 +181,7 @@ def effects():
 CASES = [(name, *case) for name, cases in ALTERNATIVES.items() for case in cases]
 
 
-@pytest.mark.parametrize(("name", "value", "beside", "data"), CASES, ids=str)
+@pytest.mark.parametrize(("name", "value", "beside", "data"), CASES, ids=shown)
 def test_every_parameter_does_something(effects, name, value, beside, data):
     """Another value changes the forecast or its spread, or is refused; it is never ignored."""
     without = f"{data}, {beside}"
@@ -222,7 +223,7 @@ def test_constructor_stores_what_it_is_given():
         ({"device": "nowhere"}, wave(), "device must be 'auto'"),
         ({"past_columns": ["price"]}, wave(), "past_columns=.*name columns of X, but X was not given"),
     ],
-    ids=str,
+    ids=shown,
 )
 def test_what_does_not_fit_is_refused(params, y, words):
     model = small(**params)
@@ -319,7 +320,7 @@ OUT_OF_RANGE = [
 ]
 
 
-@pytest.mark.parametrize(("name", "value"), OUT_OF_RANGE, ids=str)
+@pytest.mark.parametrize(("name", "value"), OUT_OF_RANGE, ids=shown)
 def test_parameters_out_of_range(name, value):
     with pytest.raises((ValueError, TypeError), match=f"The '{name}' parameter of RNNForecaster"):
         small(**{name: value}).fit(wave(20))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from sktime_rnn import RNNClassifier, RNNForecaster, RNNRegressor, Seq2SeqTransformer
+from sktime_rnn.callbacks import FORCING_SCHEDULES
 from sktime_rnn.cells import ElmanJordanCell, GRUCell, JordanCell, LSTMCell, ZoneoutCell
 from sktime_rnn.datasets import load_airpassengers
 from sktime_rnn.layers import Layers
@@ -130,8 +131,15 @@ def test_a_net_that_reads_its_outputs_counts():
     assert RNNClassifier(cell=None, lr=0.02, **options).fit(X[:150], y[:150]).score(X[150:], y[150:]) < 0.75
 
 
-@pytest.mark.parametrize("cell", ["jordan", ElmanJordanCell(mu=0.5, teacher_forcing=0.4, delays=2)])
-@pytest.mark.parametrize("per_step", [False, True])
+@pytest.mark.parametrize(
+    ("cell", "per_step"),
+    [
+        ("jordan", False),
+        ("jordan", True),
+        (ElmanJordanCell(mu=0.5, delays=2), False),
+        (ElmanJordanCell(mu=0.5, delays=2, teacher_forcing=0.4), True),
+    ],
+)
 @pytest.mark.parametrize("estimator", [RNNClassifier, RNNRegressor])
 def test_estimators(estimator, per_step, cell):
     X, y = ragged()
@@ -180,6 +188,15 @@ def fit(estimator=RNNClassifier, per_step=True, **params):
             lambda: JordanCell(teacher_forcing_schedule="cosine"),
             "teacher_forcing_schedule must be one of .*got 'cosine'",
         ),
+        (
+            lambda: JordanCell(teacher_forcing_schedule="linear"),
+            "teacher_forcing_schedule='linear' needs teacher_forcing below 1 to fall to, got 1.0",
+        ),
+        (lambda: JordanCell(recurrent_init=0.9), "recurrent_init belongs to ElmanJordanCell, got 0.9 for a JordanCell"),
+        (
+            lambda: fit(cell=JordanCell(teacher_forcing=0.5), per_step=False),
+            "teacher_forcing needs a target for every step, got one a sequence",
+        ),
         (lambda: JordanCell(mu=1.0), r"mu must be .*in \[0, 1\).*got 1.0"),
         (lambda: JordanCell(beam_width=3), "beam_width=3 needs feedback='label', got feedback=None"),
         (lambda: ZoneoutCell(JordanCell()), "cell must be one that reads its own state alone, got JordanCell"),
@@ -218,3 +235,10 @@ def test_raw_outputs_of_labels_are_fed_back_without_forcing():
 
 def test_other_cells_need_no_feedback():
     assert not any(cell.needs_feedback for cell in (GRUCell(), LSTMCell(), ZoneoutCell(GRUCell())))
+
+
+@pytest.mark.parametrize("how", sorted(FORCING_SCHEDULES))
+def test_every_schedule_of_the_decoder_is_one_of_the_cells(how):
+    share = 1.0 if how == "constant" else 0.5
+    X, y = ragged()
+    RNNClassifier(cell=JordanCell(teacher_forcing=share, teacher_forcing_schedule=how), **SMALL).fit(X, y)

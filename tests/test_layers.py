@@ -422,7 +422,7 @@ def test_read_gives_every_output_and_the_last(cell, options, initial_state, gene
 
 
 def draw_state(layer, n_rows, generator):
-    return tuple(torch.randn(n_rows, H, generator=generator, dtype=torch.float64) for _ in range(layer.n_states))
+    return tuple(torch.randn(n_rows, n, generator=generator, dtype=torch.float64) for n in layer.state_sizes)
 
 
 @pytest.mark.parametrize("cell", [*EVERY_CELL, Adder()])

@@ -9,7 +9,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from forecasts import MOVED, distance, panel, wave
+from forecasts import MOVED, distance, features, panel, wave
 from sklearn.base import clone
 from torch.nn.functional import linear
 from torch.nn.utils.rnn import pad_sequence
@@ -20,6 +20,7 @@ from sktime_rnn.cells import (
     DeepCell,
     ElmanCell,
     GRUCell,
+    GRUDCell,
     LayerNormCell,
     LockedDropoutCell,
     LSTMCell,
@@ -320,6 +321,30 @@ def test_forecasts_by_every_cell(cell, strategy):
         np.testing.assert_allclose(model.predict(y=y.loc[[name]]), expected.loc[[name]], rtol=1e-6)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(), expected)
     np.testing.assert_array_equal(clone(model).fit(y, fh=range(1, 4)).predict(), expected)
+
+
+@pytest.mark.parametrize("options", [{}, {"patch_length": 2}, {"strategy": "seq2seq"}], ids=["one", "two", "decoder"])
+@pytest.mark.parametrize("cell", ["grud", ZoneoutCell("grud")])
+def test_a_forecaster_tells_gru_d_what_is_missing_of_all_it_reads(cell, options, monkeypatch):
+    seen, prepare = [], GRUDCell._prepare
+    monkeypatch.setattr(GRUDCell, "_prepare", lambda cell, X, state: seen.append(X) or prepare(cell, X, state))
+    y = panel((40, 23, 12))
+    X = features(y, 3)
+    y.iloc[[5, 37, 60]] = np.nan
+    X.loc[X.index[[8, 30, 70]], "price"] = np.nan
+    model = RNNForecaster(cell=cell, missing="mask", num_layers=2, context_length=8, **options, **SMALL)
+    model.set_params(past_columns=["price", "open", "kind"]).fit(y, X=X.loc[y.index], fh=range(1, 4))
+    assert np.isfinite(model.predict(X=X)).all()
+    values, flags = torch.cat([x.flatten(0, 1) for x in seen]).chunk(2, dim=1)
+    assert ((flags == 0) | (flags == 1)).all()
+    assert flags[:, 0].any()
+    assert flags[:, 1].any()
+    assert not values[flags == 1].any()
+    assert not flags[:, -1].any()  # which series it is
+
+
+def test_a_forecaster_without_missing_values_runs_gru_d():
+    assert np.isfinite(RNNForecaster(cell="grud", **SMALL).fit(wave(40), fh=[1, 2]).predict()).all()
 
 
 @each(EVERY)

@@ -1279,4 +1279,5 @@ def test_cells_without_a_first_state_need_no_decoder(cell):
     X = make_sequences()
     with pytest.raises(ValueError, match="cell must be one that starts from a state to write sequences, got .* Choose"):
         model(cell=cell).fit(X, TEXTS)
+    assert np.isfinite(model(cell=cell, context="steps").fit(X, TEXTS).log_likelihood(X, TEXTS)).all()
     assert len(model(cell=cell, alignment="ctc").fit(X, ["a"] * 24).predict(X)) == 24

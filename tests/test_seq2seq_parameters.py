@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from checks import HalveWeights, make_sequences, seeded_module, small
+from ids import shown
 from sklearn.base import clone
 from skorch.callbacks import LRScheduler
 from torch.optim.lr_scheduler import StepLR
@@ -260,7 +261,7 @@ def effects():
 CASES = [(name, *case) for name, cases in ALTERNATIVES.items() for case in cases]
 
 
-@pytest.mark.parametrize(("name", "value", "beside", "data"), CASES, ids=str)
+@pytest.mark.parametrize(("name", "value", "beside", "data"), CASES, ids=shown)
 def test_every_parameter_does_something(effects, name, value, beside, data):
     """Another value changes what is learnt or written, or is refused; it is never ignored."""
     n_fits = 2 if name == "warm_start" else 1
@@ -452,7 +453,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("params", "data", "words"), REFUSED, ids=str)
+@pytest.mark.parametrize(("params", "data", "words"), REFUSED, ids=shown)
 def test_what_does_not_fit_is_refused(params, data, words):
     X, y = DATA[data]()
     refused = model(**params)
@@ -532,7 +533,7 @@ OUT_OF_RANGE = [
 ]
 
 
-@pytest.mark.parametrize(("name", "value"), OUT_OF_RANGE, ids=str)
+@pytest.mark.parametrize(("name", "value"), OUT_OF_RANGE, ids=shown)
 def test_parameters_out_of_range(name, value):
     with pytest.raises((ValueError, TypeError), match=f"The '{name}' parameter of Seq2SeqTransformer"):
         model(**{name: value}).fit(_texts(), _texts())

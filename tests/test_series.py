@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from ids import shown
 
 from sktime_rnn.panel import (
     FeatureReader,
@@ -425,7 +426,7 @@ def test_what_is_no_number_is_refused(column):
         [pd.DataFrame({"a": [1.0]})],
         np.array([1j]),
     ],
-    ids=str,
+    ids=shown,
 )
 def test_other_containers_are_refused(y):
     with pytest.raises(TypeError, match=r"y must be a Series, a DataFrame .* got .*Join several series by pd\.concat"):
@@ -677,7 +678,7 @@ LAST = np.array([9])
         (SimpleNamespace(is_relative=True, to_pandas=lambda: pd.Index([1, 2])), [1, 2]),
         (SimpleNamespace(is_relative=False, to_pandas=lambda: dates("2020-01-12", 2)), [2, 3]),
     ],
-    ids=str,
+    ids=shown,
 )
 def test_horizons_of_dates(fh, steps):
     found = read_horizon(fh, DAYS, LAST)
@@ -699,7 +700,7 @@ def test_horizons_of_dates(fh, steps):
         (pd.Timestamp("2020-03-30", tz="Europe/Berlin"), SUMMER, [1]),
         (pd.Timedelta("24h"), TimeAxis(SUMMER.start, pd.offsets.Hour()), [24]),
     ],
-    ids=str,
+    ids=shown,
 )
 def test_horizons_of_other_axes(fh, axis, steps):
     np.testing.assert_array_equal(read_horizon(fh, axis, LAST), [steps])
@@ -748,7 +749,7 @@ def test_horizons_of_series_that_end_at_different_times():
         (pd.MultiIndex.from_product([[1], [2]]), TypeError, "got object"),
         (SimpleNamespace(is_relative=False, to_pandas=lambda: pd.Index([60])), TypeError, "got int64"),
     ],
-    ids=str,
+    ids=shown,
 )
 def test_bad_horizons_are_refused(fh, error, match):
     with pytest.raises(error, match=match):
@@ -829,7 +830,7 @@ def test_calendar_features():
         (TimeAxis(pd.Period("2020", "Y"), pd.offsets.YearEnd()), 100, []),
         (TimeAxis(0, 1), 100, []),
     ],
-    ids=str,
+    ids=shown,
 )
 def test_calendar_cycles_are_seen_three_times(axis, n_steps, cycles):
     assert calendar_cycles(axis, 0, n_steps) == cycles

@@ -5,8 +5,9 @@ Shapes: B batch, T time steps, F input features, H hidden units, G gates.
 
 import copy
 import inspect
+import math
 from abc import ABC, abstractmethod
-from numbers import Real
+from numbers import Integral, Real
 
 import torch
 from torch import nn
@@ -32,11 +33,37 @@ def as_nonlinearity(nonlinearity, name="nonlinearity"):
     """
     if callable(nonlinearity):
         return nonlinearity
-    if nonlinearity not in NONLINEARITIES:
+    if not isinstance(nonlinearity, str) or nonlinearity not in NONLINEARITIES:
         raise ValueError(
             f"{name} must be one of {sorted(NONLINEARITIES)} or a callable, got {nonlinearity!r}. Choose one of them."
         )
     return NONLINEARITIES[nonlinearity]
+
+
+def check_whole(name, value, least):
+    """Refuse what is no whole number, or below the least one."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}. Choose such a number.")
+
+
+def lerp(start, end, weight):
+    """Return ``start + weight * (end - start)``: as torch does, and of different precisions as well.
+
+    Parameters
+    ----------
+    start, end : tensor of the same shape
+        What 0 and 1 stand for.
+    weight : tensor or float
+        The share of the end.
+
+    Returns
+    -------
+    between : tensor
+        In the highest of the precisions.
+    """
+    if start.dtype == end.dtype == getattr(weight, "dtype", start.dtype):
+        return torch.lerp(start, end, weight)
+    return start + weight * (end - start)
 
 
 def init_inputs_(weight_ih, bias_ih, gate_size, *, forget_gate_position=None, generator=None):
@@ -135,8 +162,10 @@ class Cell(nn.Module, ABC):
     Subclasses set ``n_gates``, ``n_states`` and, where they have one, ``forget_gate_position``, and write
     :meth:`forward`; those of :class:`StepCell` are faster. Where torch has a fused kernel for the same equations,
     ``kernel`` names it. One that can take all steps at once writes ``scan(X, state) -> outputs, state``. Of its states
-    the first ``n_learned`` may be learned at the start. One that reads what the head has made of the step before says
-    ``needs_feedback`` and takes it as a third argument, ``forward(x_t, state, feedback)``.
+    those of the places ``learnable`` may be learned at the start: those that later steps read. One that reads what the
+    head has made of the step before says ``needs_feedback`` and takes it as a third argument, ``forward(x_t, state,
+    feedback)``. One that ``reads_flags`` is handed values and then a flag for each, 1 where it is missing; noise leaves
+    its ``exact_features`` alone.
 
     Parameters
     ----------
@@ -149,17 +178,19 @@ class Cell(nn.Module, ABC):
     forget_gate_position = None
     scan = None
     needs_feedback = False
+    reads_flags = False
+    exact_features = ()
 
     @property
-    def n_learned(self):
-        """Number of states, from the first on, that may be learned at the start."""
-        return self.n_states
+    def learnable(self):
+        """Places of the states that may be learned at the start, a tuple of int."""
+        return tuple(range(self.n_states))
 
     def __init__(self, recurrent_init="orthogonal"):
         super().__init__()
-        if recurrent_init not in ("orthogonal", "identity") and not (
-            isinstance(recurrent_init, Real) and recurrent_init > 0
-        ):
+        is_radius = isinstance(recurrent_init, Real) and not isinstance(recurrent_init, bool)
+        is_name = isinstance(recurrent_init, str) and recurrent_init in ("orthogonal", "identity")
+        if not (is_name or is_radius and 0 < recurrent_init < math.inf):
             raise ValueError(
                 "recurrent_init must be 'orthogonal', 'identity' or a spectral radius above 0, got "
                 f"{recurrent_init!r}. Choose one of them."
@@ -171,10 +202,10 @@ class Cell(nn.Module, ABC):
         """The cell of the layers above the first, which read a layer's outputs."""
         return self
 
-    def extra_repr(self):
-        """Return the arguments of the constructor that differ from their defaults."""
+    def __repr__(self):
+        """Return what makes such a cell: the arguments that differ from their defaults."""
         if hasattr(self, "hidden_size"):
-            return ""
+            return super().__repr__()
         shown = []
         for name, parameter in inspect.signature(type(self)).parameters.items():
             value = getattr(self, name, parameter.default)
@@ -182,7 +213,7 @@ class Cell(nn.Module, ABC):
                 if isinstance(value, str | int | float | tuple | None) and value == parameter.default:
                     continue
                 shown.append(f"{name}={value!r}")
-        return ", ".join(shown)
+        return f"{type(self).__name__}({', '.join(shown)})"
 
     @property
     def kernel(self):

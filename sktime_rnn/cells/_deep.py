@@ -3,18 +3,11 @@
 Shapes: B batch, T time steps, F input features, H hidden units.
 """
 
-from numbers import Integral
-
 import torch
 from torch import nn
 from torch.nn.functional import linear
 
-from sktime_rnn.cells._base import Cell, StepCell, as_nonlinearity
-
-
-def _check_whole(name, value, least):
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}. Choose such a number.")
+from sktime_rnn.cells._base import Cell, StepCell, as_nonlinearity, check_whole
 
 
 class Perceptron(nn.Module):
@@ -107,7 +100,7 @@ class DeepCell(Cell):
         super().__init__(recurrent_init)
         counts = {"input_layers": input_layers, "transition_layers": transition_layers, "output_layers": output_layers}
         for name, count in counts.items():
-            _check_whole(name, count, 0)
+            check_whole(name, count, 0)
         if shortcut and not transition_layers:
             raise ValueError(
                 "shortcut=True needs transition_layers of at least 1 to lead past, got transition_layers=0. Raise it, "
@@ -122,6 +115,11 @@ class DeepCell(Cell):
     def n_states(self):
         """Number of the state's tensors."""
         return 2 if self.output_layers else 1
+
+    @property
+    def learnable(self):
+        """Place of the state that is read, after that of the output."""
+        return (self.n_states - 1,)
 
     def build(self, input_size, hidden_size, bias=True):
         """Return a copy of the cell with uninitialised weights, see :class:`Cell`."""
@@ -196,11 +194,11 @@ class SkipCell(StepCell):
     I. Goodfellow, Y. Bengio and A. Courville (2016). Deep Learning, sections 10.9.1 and 10.9.3. MIT Press.
     """
 
-    n_learned = 1
+    learnable = (0,)
 
     def __init__(self, delay=10, removed=False, nonlinearity="tanh", *, recurrent_init="orthogonal"):
         super().__init__(recurrent_init)
-        _check_whole("delay", delay, 2)
+        check_whole("delay", delay, 2)
         self.delay = delay
         self.removed = removed
         self.phi = as_nonlinearity(nonlinearity)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn.functional import linear
 
-from sktime_rnn.cells._base import Cell, init_recurrent_
+from sktime_rnn.cells._base import Cell, as_nonlinearity, init_recurrent_, lerp
 from sktime_rnn.cells._torch import GRUCell
 
 _DECAY_OF_VALUES = 0.1
@@ -53,7 +53,7 @@ class GRUDCell(Cell):
         \hat h_{t-1} &= \gamma_{h,t} \odot h_{t-1} \\
         r_t &= \sigma(W_r \hat x_t + V_r m_t + U_r \hat h_{t-1} + b_r) \\
         z_t &= \sigma(W_z \hat x_t + V_z m_t + U_z \hat h_{t-1} + b_z) \\
-        \tilde h_t &= \tanh(W \hat x_t + V m_t + U (r_t \odot \hat h_{t-1}) + b) \\
+        \tilde h_t &= \phi(W \hat x_t + V m_t + U (r_t \odot \hat h_{t-1}) + b) \\
         h_t &= (1 - z_t) \odot \hat h_{t-1} + z_t \odot \tilde h_t
 
     with values x_t (n,), m_t (n,) 1 where they are observed and 0 where missing, the last observed ones x'_t (n,), time
@@ -70,7 +70,12 @@ class GRUDCell(Cell):
     ----------
     time_feature : int, default=None
         Which of the n values is the time stamp s_t, in any unit; it is read as a value, too. Intervals are absolute, so
-        that a sequence can be read backwards; where the stamp is missing, no time has passed. None: one step each.
+        that a sequence can be read backwards; where the stamp is missing, no time has passed. No noise is added to it.
+        None: one step each.
+    nonlinearity : {"tanh", "relu", "sigmoid", "identity"} or callable, default="tanh"
+        The function phi.
+    recurrent_init : {"orthogonal", "identity"} or float, default="orthogonal"
+        Recurrent weights U at the start; a number is a spectral radius.
 
     References
     ----------
@@ -80,17 +85,25 @@ class GRUDCell(Cell):
 
     n_gates = 3
     n_states = 4
-    n_learned = 1
+    learnable = (0,)
+    reads_flags = True
     n_values = 0
 
-    def __init__(self, time_feature=None):
-        super().__init__()
+    def __init__(self, time_feature=None, nonlinearity="tanh", *, recurrent_init="orthogonal"):
+        super().__init__(recurrent_init)
         self.time_feature = time_feature
+        self.phi = as_nonlinearity(nonlinearity)
+        self.nonlinearity = nonlinearity
+
+    @property
+    def exact_features(self):
+        """The time stamp: noise on it would be time that has not passed."""
+        return () if self.time_feature is None else (self.time_feature,)
 
     @property
     def cell_above(self):
         """The cell of the layers above, which read states, of which none is missing."""
-        return GRUCell(reset_after=False)
+        return GRUCell(reset_after=False, nonlinearity=self.nonlinearity, recurrent_init=self.recurrent_init)
 
     def state_sizes(self, hidden_size):
         """Return the widths of the state's tensors; those of values are known once the cell is built."""
@@ -116,7 +129,7 @@ class GRUDCell(Cell):
         if input_size % 2:
             raise ValueError(
                 "GRUDCell must have an even number of input features, n values and n flags of the missing ones, got "
-                f"{input_size}. Set missing='mask', which gives them."
+                f"{input_size}. Give both."
             )
         n = input_size // 2
         if self.time_feature is not None and self.time_feature not in range(n):
@@ -182,8 +195,6 @@ class GRUDCell(Cell):
 
     def scan(self, X, state):
         """Take all steps, (B, T, 2 * n) -> (B, T, H), and the state after the last."""
-        if self.training:
-            self._check_flags(X[:, :, self.n_values :])
         A, gamma, rest = self._prepare(X, state)
         U, U_candidate = self.weight_hh.split([2 * self.hidden_size, self.hidden_size])
         A, A_candidate = A.transpose(0, 1).split([2 * self.hidden_size, self.hidden_size], dim=2)  # (T, B, ...)
@@ -191,21 +202,13 @@ class GRUDCell(Cell):
         for a_t, candidate_t, gamma_t in zip(A.unbind(0), A_candidate.unbind(0), gamma.unbind(1), strict=True):
             h = gamma_t * h
             r, z = torch.sigmoid(a_t + linear(h, U)).chunk(2, dim=1)
-            h = torch.lerp(h, torch.tanh(candidate_t + linear(r * h, U_candidate)), z)
+            h = lerp(h, self.phi(candidate_t + linear(r * h, U_candidate)), z)
             outputs.append(h)
         return torch.stack(outputs, dim=1), (h, *rest)
 
     def forward(self, x_t, state):
         """Take one step: the new state."""
         return self.scan(x_t[:, None], state)[1]
-
-    @staticmethod
-    def _check_flags(flags):
-        if not bool(((flags == 0) | (flags == 1)).all()):
-            raise ValueError(
-                "GRUDCell must read n values and then n flags of 0 or 1, got other numbers in the place of flags. Set "
-                "missing='mask', without a step network."
-            )
 
 
 def _affine(product, bias):

@@ -3,13 +3,13 @@
 Shapes: B batch, T time steps, F input features, H hidden units, K numbers that are fed back.
 """
 
-from numbers import Integral, Real
+from numbers import Real
 
 import torch
 from torch import nn
 from torch.nn.functional import linear, pad
 
-from sktime_rnn.cells._base import as_nonlinearity
+from sktime_rnn.cells._base import as_nonlinearity, check_whole
 from sktime_rnn.cells._memory import KeepingCell
 from sktime_rnn.cells._minimal import gated_scan
 
@@ -55,9 +55,10 @@ class JordanCell(KeepingCell):
     teacher_forcing_schedule : {"constant", "linear", "exponential", "sigmoid"}, default="constant"
         How that probability falls from 1 (scheduled sampling).
     beam_width : int, default=1
-        Number of beginnings kept when labels for steps are predicted, for ``feedback="label"``; 1 is greedy.
+        Number of beginnings kept when labels for steps are predicted, for ``feedback="label"``; 1 is greedy. It is for
+        ``predict`` and ``score``; ``predict_proba`` reads the most probable label at each step.
     recurrent_init : {"orthogonal", "identity"} or float, default="orthogonal"
-        Recurrent weights W_hh at the start, where there are any; a number is a spectral radius.
+        Recurrent weights W_hh of an ElmanJordanCell at the start; a number is a spectral radius.
 
     References
     ----------
@@ -72,7 +73,8 @@ class JordanCell(KeepingCell):
 
     needs_feedback = True
     n_states = 3
-    n_learned = 0
+    learnable = ()
+    has_recurrent_weights = False
 
     def __init__(
         self,
@@ -92,9 +94,8 @@ class JordanCell(KeepingCell):
             raise ValueError(
                 f"feedback must be one of {list(FEEDBACKS)} or None, got {feedback!r}. Choose one of them."
             )
-        for name, value in (("delays", delays), ("beam_width", beam_width)):
-            if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}. Choose such a number.")
+        check_whole("delays", delays, 1)
+        check_whole("beam_width", beam_width, 1)
         if not isinstance(teacher_forcing, Real) or not 0 <= teacher_forcing <= 1:
             raise ValueError(
                 f"teacher_forcing must be a number in [0, 1], got {teacher_forcing!r}. Choose such a number."
@@ -103,6 +104,16 @@ class JordanCell(KeepingCell):
             raise ValueError(
                 f"teacher_forcing_schedule must be one of {list(_SCHEDULES)}, got {teacher_forcing_schedule!r}. Choose "
                 "one of them."
+            )
+        if teacher_forcing_schedule != "constant" and teacher_forcing == 1:
+            raise ValueError(
+                f"teacher_forcing_schedule={teacher_forcing_schedule!r} needs teacher_forcing below 1 to fall to, got "
+                f"{teacher_forcing!r}. Lower it, or leave the schedule at 'constant'."
+            )
+        if recurrent_init != "orthogonal" and not self.has_recurrent_weights:
+            raise ValueError(
+                f"recurrent_init belongs to ElmanJordanCell, got {recurrent_init!r} for a {type(self).__name__}, which "
+                "has no recurrent weights. Leave it out."
             )
         if beam_width > 1 and feedback != "label":
             raise ValueError(
@@ -139,11 +150,9 @@ class JordanCell(KeepingCell):
         cell.feedback_size = feedback_size
         cell.weight_yh = nn.Parameter(torch.empty(hidden_size, self.delays * feedback_size))
         cell.has_trace = cell.kept is None or bool(cell.kept.any())
-        cell._drop_recurrence()
+        if not self.has_recurrent_weights:
+            cell.weight_hh = cell.bias_hh = None
         return cell
-
-    def _drop_recurrence(self):
-        self.weight_hh = self.bias_hh = None
 
     def reset_parameters(self, generator=None):
         """Draw new weights, see :class:`Cell`; those of the outputs like those of the inputs."""
@@ -228,8 +237,7 @@ class ElmanJordanCell(JordanCell):
     J. L. Elman (1990). Finding structure in time. Cognitive Science 14, 179-211.
     """
 
-    def _drop_recurrence(self):
-        """Keep W_hh."""
+    has_recurrent_weights = True
 
     def _output(self, a, h):
         return self.phi(a + self.recurrence(h))

@@ -4,13 +4,14 @@ Shapes: B batch, T time steps, F input features, H hidden units.
 """
 
 import math
-from numbers import Integral
+from collections.abc import Iterable
+from numbers import Integral, Real
 
 import torch
 from torch import nn
 from torch.nn.functional import linear, pad
 
-from sktime_rnn.cells._base import Cell, StepCell, as_nonlinearity, init_inputs_
+from sktime_rnn.cells._base import Cell, StepCell, as_nonlinearity, init_inputs_, lerp
 from sktime_rnn.cells._torch import ElmanCell
 
 SHORTEST = 2
@@ -59,7 +60,7 @@ class FeedForwardCell(Cell):
         The function phi.
     """
 
-    n_learned = 0
+    learnable = ()
 
     def __init__(self, nonlinearity="tanh"):
         super().__init__()
@@ -86,6 +87,14 @@ class FeedForwardCell(Cell):
         return outputs, (outputs[:, -1],)
 
 
+def _as_numbers(share):
+    """Return numbers as a float64 tensor of its own; None for what holds none."""
+    try:
+        return torch.as_tensor(share, dtype=torch.float64).clone()
+    except (TypeError, ValueError, RuntimeError):
+        return None
+
+
 class KeepingCell(StepCell):
     """A cell of which each unit keeps a share of an old value: fixed, or the sigmoid of a parameter.
 
@@ -107,15 +116,15 @@ class KeepingCell(StepCell):
         super().__init__(recurrent_init)
         self.share_name = name
         self.longest = longest
-        if longest is not None and not longest > SHORTEST:
+        if longest is not None and not (isinstance(longest, Real) and SHORTEST < longest < math.inf):
             raise ValueError(
                 f"longest must be a number of steps above {SHORTEST}, got {longest!r}. Give the longest time constant."
             )
-        self.share = share if isinstance(share, str) else torch.as_tensor(share, dtype=torch.float64).clone()
+        self.share = share if isinstance(share, str) else _as_numbers(share)
         if isinstance(share, str):
             right = share in ("spread", "learned")
         else:
-            right = self.share.ndim <= 1 and bool(_INTERVALS[interval](self.share).all())
+            right = self.share is not None and self.share.ndim <= 1 and bool(_INTERVALS[interval](self.share).all())
         if not right:
             raise ValueError(
                 f"{name} must be 'spread', 'learned', a number {interval} or one such number a hidden unit, got "
@@ -148,8 +157,16 @@ class KeepingCell(StepCell):
             kept = self._kept(self.share).expand(hidden_size)
         learned = isinstance(self.share, str) and self.share == "learned"
         cell.register_parameter("kept_logit", nn.Parameter(torch.empty(hidden_size)) if learned else None)
+        cell.exact = None if learned else kept
         cell.register_buffer("kept", None if learned else kept.float(), persistent=False)
         return cell
+
+    def _apply(self, fn, recurse=True):
+        """Follow the weights to another device or precision, with shares as exact as that allows."""
+        super()._apply(fn, recurse)
+        if getattr(self, "kept", None) is not None:
+            self.kept = self.exact.to(self.kept)
+        return self
 
     def reset_parameters(self, generator=None):
         """Draw new weights, see :class:`Cell`; learned shares start spread."""
@@ -209,7 +226,7 @@ class LeakyCell(KeepingCell):
     def step(self, a_t, state):
         """Return ``(mu_t,)``."""
         (mu,) = state
-        return (torch.lerp(self.phi(a_t + self.recurrence(mu)), mu, self.shares()),)
+        return (lerp(self.phi(a_t + self.recurrence(mu)), mu, self.shares()),)
 
 
 class SelfConnectedCell(KeepingCell):
@@ -305,6 +322,11 @@ class TraceCell(KeepingCell):
                 f"trace must be 'inputs' or 'states', got {trace!r}. Choose one of them; JordanCell(mu=...) keeps a "
                 "trace of outputs."
             )
+        if trace == "inputs" and recurrent_init != "orthogonal":
+            raise ValueError(
+                f"recurrent_init belongs to trace='states', got {recurrent_init!r} and trace='inputs', which has no "
+                "recurrent weights. Leave it out."
+            )
         self.trace = trace
         self.mu = mu
         self.phi = as_nonlinearity(nonlinearity)
@@ -316,9 +338,9 @@ class TraceCell(KeepingCell):
         return 2 if self.trace == "inputs" else 1
 
     @property
-    def n_learned(self):
-        """Number of states that may be learned at the start: a trace of the inputs starts at 0."""
-        return 0 if self.trace == "inputs" else 2
+    def learnable(self):
+        """Places of the states that may be learned at the start: a trace of the inputs starts at 0."""
+        return () if self.trace == "inputs" else (1,)
 
     def build(self, input_size, hidden_size, bias=True):
         """Return a copy of the cell with uninitialised weights, see :class:`Cell`."""
@@ -339,10 +361,10 @@ class TraceCell(KeepingCell):
         _, trace = state
         if self.trace == "inputs":
             a_t, v_t = a_t.chunk(2, dim=1)
-            trace = torch.lerp(v_t, trace, self.shares())
+            trace = lerp(v_t, trace, self.shares())
             return self.phi(a_t + trace), trace
         h = self.phi(a_t + self.recurrence(trace))
-        return h, torch.lerp(h, trace, self.shares())
+        return h, lerp(h, trace, self.shares())
 
 
 class ClockworkCell(Cell):
@@ -375,18 +397,19 @@ class ClockworkCell(Cell):
     """
 
     n_states = 2
-    n_learned = 1
+    learnable = (0,)
 
     def __init__(self, periods=None, nonlinearity="tanh", *, recurrent_init="orthogonal"):
         super().__init__(recurrent_init)
         if periods is not None:
-            periods = tuple(periods)
-            whole = all(isinstance(T, Integral) and T > 0 for T in periods)
-            if not periods or not whole or any(a >= b for a, b in zip(periods, periods[1:], strict=False)):
+            given = tuple(periods) if isinstance(periods, Iterable) else ()
+            whole = all(isinstance(T, Integral) and T > 0 for T in given)
+            if not given or not whole or any(a >= b for a, b in zip(given, given[1:], strict=False)):
                 raise ValueError(
                     f"periods must be increasing whole numbers of steps above 0, got {periods!r}. Give one a group, or "
                     "None for 1, 2, 4, ..."
                 )
+            periods = given
         self.periods = periods
         self.phi = as_nonlinearity(nonlinearity)
         self.nonlinearity = nonlinearity
@@ -394,6 +417,11 @@ class ClockworkCell(Cell):
     def state_sizes(self, hidden_size):
         """Return the widths of the state and of the step counter."""
         return hidden_size, 1
+
+    def initial_state(self, batch_size, like):
+        """Return h_0, zeros, and no steps, in a precision that can count."""
+        count = like.new_zeros(batch_size, 1, dtype=torch.promote_types(like.dtype, torch.float32))
+        return like.new_zeros(batch_size, self.hidden_size), count
 
     def build(self, input_size, hidden_size, bias=True):
         """Return a copy of the cell with uninitialised weights, see :class:`Cell`."""

@@ -11,7 +11,7 @@ from abc import abstractmethod
 import torch
 from torch.nn.functional import linear, logsigmoid
 
-from sktime_rnn.cells._base import StepCell, as_nonlinearity, init_inputs_
+from sktime_rnn.cells._base import StepCell, as_nonlinearity, init_inputs_, lerp
 from sktime_rnn.cells._torch import split_recurrence
 
 RADIX = 32  # steps of a chunk: chunks of 16 and 64 take about as long, pairs twice as long
@@ -151,7 +151,7 @@ class MGUCell(StepCell):
         of_gate, of_candidate = split_recurrence(self, self.hidden_size)
         f = torch.sigmoid(i_f + linear(h, *of_gate))
         n = self.phi(i_n + linear(f * h, *of_candidate))
-        return (torch.lerp(h, n, f),)  # (1 - f) * h + f * n
+        return (lerp(h, n, f),)  # (1 - f) * h + f * n
 
 
 class ScanCell(StepCell):
@@ -189,7 +189,7 @@ class ScanCell(StepCell):
             The cell with weights, none of them recurrent.
         """
         cell = super().build(input_size, hidden_size, bias)
-        del cell.weight_hh, cell.bias_hh
+        cell.weight_hh = cell.bias_hh = None
         return cell
 
     def reset_parameters(self, generator=None):
@@ -221,7 +221,7 @@ class ScanCell(StepCell):
     def step(self, a_t, state):
         """Return ``(h_t,)``."""
         u, n = self.mixture(*a_t.chunk(self.n_gates, dim=1))
-        return (torch.lerp(state[0], n, torch.sigmoid(u)),)  # (1 - z) * h + z * n
+        return (lerp(state[0], n, torch.sigmoid(u)),)  # (1 - z) * h + z * n
 
     def scan(self, X, state):
         """Take all steps at once, see :func:`gated_scan`.

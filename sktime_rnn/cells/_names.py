@@ -71,8 +71,21 @@ def as_cell(cell, nonlinearity="tanh"):
             f"nonlinearity={nonlinearity!r} needs a cell asked for by name, got cell={cell!r}, which has its own. "
             "Leave nonlinearity at 'tanh', and give it to the cell."
         )
-    if isinstance(cell, type) and issubclass(cell, Cell):
-        return cell()
     if isinstance(cell, Cell):
         return cell
-    raise TypeError(f"cell must be a name, a Cell class or a Cell, got {type(cell).__name__}. Pass cell='lstm', say.")
+    if not (isinstance(cell, type) and issubclass(cell, Cell)):
+        found = cell.__name__ if isinstance(cell, type) else type(cell).__name__
+        raise TypeError(f"cell must be a name, a Cell class or a Cell, got {found}. Pass cell='lstm', say.")
+    if inspect.isabstract(cell) or any(map(_is_needed, inspect.signature(cell).parameters.values())):
+        raise TypeError(
+            f"cell must be a Cell, or a class that makes one without arguments, got the class {cell.__name__}. Pass "
+            f"{cell.__name__}(...), or cell='lstm', say."
+        )
+    return cell()
+
+
+def _is_needed(parameter):
+    return parameter.default is parameter.empty and parameter.kind not in (
+        parameter.VAR_POSITIONAL,
+        parameter.VAR_KEYWORD,
+    )

@@ -4,15 +4,16 @@ Shapes: B batch, T time steps, F input features, H hidden units, G gates.
 """
 
 import copy
+from collections.abc import Iterable
 from numbers import Real
 
 import torch
 from torch import nn
 from torch.nn.functional import layer_norm, linear
 
-from sktime_rnn.cells._base import StepCell, prepared
+from sktime_rnn.cells._base import StepCell, lerp, prepared
 from sktime_rnn.cells._names import as_cell
-from sktime_rnn.cells._torch import ElmanCell, GRUCell, LSTMCell
+from sktime_rnn.cells._torch import ElmanCell, GRUCell, LSTMCell, steps_as
 
 
 class WrappingCell(StepCell):
@@ -40,9 +41,29 @@ class WrappingCell(StepCell):
         return self.cell.n_states
 
     @property
-    def n_learned(self):
-        """Number of states, from the first on, that may be learned at the start."""
-        return self.cell.n_learned
+    def learnable(self):
+        """Places of the states that may be learned at the start."""
+        return self.cell.learnable
+
+    @property
+    def reads_flags(self):
+        """Whether flags of missing values are read beside values."""
+        return self.cell.reads_flags
+
+    @property
+    def exact_features(self):
+        """Inputs that noise leaves alone."""
+        return self.cell.exact_features
+
+    @property
+    def cell_above(self):
+        """The cell of the layers above the first: such a one around what stands there."""
+        inside = self.cell.cell_above
+        if inside is self.cell:
+            return self
+        above = copy.deepcopy(self)
+        above.cell = inside
+        return above
 
     def build(self, input_size, hidden_size, bias=True):
         """Return a copy of the cell around a built one, see :class:`Cell`."""
@@ -69,17 +90,17 @@ class ZoneoutCell(WrappingCell):
 
     .. math:: s_t = d_t \odot s_{t-1} + (1 - d_t) \odot \tilde s_t
 
-    for each tensor s (H,) of the state, with what the cell inside makes of it, s~_t, and masks d_t (H,) that are 1 with
-    probability ``rate``, drawn for each step, unit and sequence. In prediction the rate stands in the place of the
-    masks. States that cannot be learned at the start, such as counters, are left alone.
+    for each tensor s (H,) of the state that later steps read, with what the cell inside makes of it, s~_t, and masks
+    d_t (H,) that are 1 with probability ``rate``, drawn for each step, unit and sequence. In prediction the rate stands
+    in the place of the masks. What may not be learned at the start, such as a counter, is left alone.
 
     Parameters
     ----------
     cell : str, Cell class or Cell
         The cell inside, without weights, or its name.
     rate : float or sequence of float, default=0.1
-        Probability in [0, 1) that a unit keeps its old value; or one for each of the ``cell.n_learned`` tensors of the
-        state, those of h_t and c_t for an LSTM.
+        Probability in [0, 1) that a unit keeps its old value; or one for each of the tensors, those of h_t and c_t for
+        an LSTM.
 
     Attributes
     ----------
@@ -94,13 +115,13 @@ class ZoneoutCell(WrappingCell):
     def __init__(self, cell, rate=0.1):
         super().__init__(cell)
         cell = self.cell
-        n = cell.n_learned
+        n = len(cell.learnable)
         if not n:
             raise ValueError(
                 f"cell must be one that feeds back what zoneout can keep, got {type(cell).__name__}. Leave ZoneoutCell "
                 "out."
             )
-        rates = (rate,) * n if isinstance(rate, Real) else tuple(rate)
+        rates = (rate,) * n if isinstance(rate, Real) else tuple(rate) if isinstance(rate, Iterable) else ()
         if len(rates) != n or not all(isinstance(p, Real) and 0 <= p < 1 for p in rates):
             raise ValueError(
                 f"rate must be a number in [0, 1), or {n} of them, one for each state of {type(cell).__name__}, got "
@@ -117,8 +138,8 @@ class ZoneoutCell(WrappingCell):
     def draw(self, state):
         """Return masks of the units that keep their old values, one bool tensor (B, H) for each rate."""
         return tuple(
-            torch.empty_like(old).uniform_(generator=self.generator) < rate
-            for old, rate in zip(state, self.rates, strict=False)
+            torch.empty_like(state[i]).uniform_(generator=self.generator) < rate
+            for i, rate in zip(self.learnable, self.rates, strict=True)
         )
 
     def step(self, a_t, state, masks=None):
@@ -139,15 +160,15 @@ class ZoneoutCell(WrappingCell):
             The state after this step; the first is the output.
         """
         inner = self.cell.step if isinstance(self.cell, StepCell) else self.cell
-        after = inner(a_t, state)
-        n = len(self.rates)
+        after = list(inner(a_t, state))
         if masks is None and self.training:
             masks = self.draw(state)
-        if masks is not None:
-            kept = map(torch.where, masks, state[:n], after[:n])
-        else:
-            kept = map(torch.lerp, after[:n], state[:n], self.rates)
-        return (*kept, *after[n:])
+        for k, i in enumerate(self.learnable):
+            if masks is not None:
+                after[i] = torch.where(masks[k], state[i], after[i])
+            else:
+                after[i] = lerp(after[i], state[i], self.rates[k])
+        return tuple(after)
 
 
 class LockedDropoutCell(WrappingCell):
@@ -157,8 +178,9 @@ class LockedDropoutCell(WrappingCell):
 
     with input x_t (F,) and masks d_x (F,) and d_h (H,), whose elements are 0 with probability ``rate`` or
     ``recurrent_rate`` and otherwise 1 / (1 - rate), so that means stay as they are. They are drawn once for each
-    sequence and direction, in training alone, and stand as the last two tensors of the state. Of the states the first
-    alone, h, is thinned out.
+    sequence and direction (with ``dilations``, for each chain of its steps), in training alone, and stand as the last
+    two tensors of the state. Of the states the first alone, h, is thinned out; flags of missing values and time stamps
+    are not.
 
     Parameters
     ----------
@@ -206,7 +228,10 @@ class LockedDropoutCell(WrappingCell):
     def build(self, input_size, hidden_size, bias=True):
         """Return a copy of the cell around a built one, see :class:`Cell`."""
         cell = super().build(input_size, hidden_size, bias)
-        cell.input_size = input_size
+        n_values = input_size // 2 if self.reads_flags else input_size
+        dropped = torch.arange(input_size) < n_values
+        dropped[list(self.exact_features)] = False
+        cell.register_buffer("dropped", dropped, persistent=False)  # (F,)
         return cell
 
     def initial_state(self, batch_size, like):
@@ -224,12 +249,13 @@ class LockedDropoutCell(WrappingCell):
         state : tuple of tensors
             That of the cell inside, then d_x (B, F) and d_h (B, H).
         """
-        masks = (like.new_ones(batch_size, size) for size in (self.input_size, self.hidden_size))
+        masks = [like.new_ones(batch_size, size) for size in (len(self.dropped), self.hidden_size)]
         if self.training:
-            masks = (
+            of_input, of_output = (
                 mask.bernoulli_(1 - p, generator=self.generator) / (1 - p)
                 for mask, p in zip(masks, self.rates, strict=True)
             )
+            masks = [torch.where(self.dropped, of_input, 1.0), of_output]
         return (*super().initial_state(batch_size, like), *masks)
 
     def scan(self, X, state):
@@ -308,7 +334,8 @@ class LayerNormCell(WrappingCell):
     def __init__(self, cell):
         super().__init__(cell)
         cell = self.cell
-        kind = next((kind for kind in (ElmanCell, LSTMCell, GRUCell) if isinstance(cell, kind)), None)
+        kinds = (ElmanCell, LSTMCell, GRUCell)
+        kind = next((kind for kind in kinds if isinstance(cell, kind) and steps_as(cell, kind)), None)
         if kind is None:
             raise TypeError(
                 f"cell must be an ElmanCell, LSTMCell or GRUCell, got {type(cell).__name__}, whose equations have no "
@@ -366,7 +393,7 @@ class LayerNormCell(WrappingCell):
     def _gru(self, a_t, b_t, h):
         (a_t, a_n), (b_t, b_n) = (part.split([2 * self.hidden_size, self.hidden_size], dim=1) for part in (a_t, b_t))
         r, z = torch.sigmoid(a_t + b_t).chunk(2, dim=1)
-        return (torch.lerp(torch.tanh(torch.addcmul(a_n, r, b_n)), h, z),)
+        return (lerp(torch.tanh(torch.addcmul(a_n, r, b_n)), h, z),)
 
     def _lstm(self, a_t, c):
         i, f, g, o = a_t.chunk(4, dim=1)

@@ -3,19 +3,22 @@
 Shapes: B batch, F input features, H outputs, M units of memory (H where nothing is projected), G gates.
 """
 
+import inspect
 from numbers import Integral
 
 import torch
 from torch import nn
 from torch.nn.functional import linear
 
-from sktime_rnn.cells._base import StepCell, as_nonlinearity, init_recurrent_
+from sktime_rnn.cells._base import StepCell, as_nonlinearity, init_recurrent_, lerp
 
 
 def steps_as(cell, cls):
-    """Return whether a cell has the equations and first weights of a class, which a subclass may have replaced."""
-    names = ("inputs", "recurrence", "step", "forward", "build", "reset_parameters", "initial_state")
-    return all(getattr(type(cell), name) is getattr(cls, name) for name in names)
+    """Return whether a cell has the equations and first weights of a class: a subclass may bring methods of its own."""
+    above = type(cell).__mro__[: type(cell).__mro__.index(cls)]
+    own = {name for kind in above for name, value in vars(kind).items() if inspect.isroutine(value)}
+    own |= {name for kind in above for name, value in vars(kind).items() if isinstance(value, property)}
+    return own <= {"__init__", "__repr__"}
 
 
 class ElmanCell(StepCell):
@@ -119,7 +122,8 @@ class LSTMCell(StepCell):
                 "coupled=True needs forget_gate=True, got forget_gate=False: the input gate is 1 minus the forget "
                 "gate. Set forget_gate=True or coupled=False."
             )
-        if memory_size is not None and not (isinstance(memory_size, Integral) and memory_size >= 1):
+        whole = isinstance(memory_size, Integral) and not isinstance(memory_size, bool)
+        if memory_size is not None and not (whole and memory_size >= 1):
             raise ValueError(
                 f"memory_size must be None or an int of at least 1, got {memory_size!r}. Set it to None for as many "
                 "units of memory as outputs."
@@ -296,7 +300,7 @@ class GRUCell(StepCell):
             of_gates, of_candidate = split_recurrence(self, 2 * self.hidden_size)
             h_r, h_z = linear(h, *of_gates).chunk(2, dim=1)
             n = self.phi(i_n + linear(torch.sigmoid(i_r + h_r) * h, *of_candidate))
-        return (torch.lerp(n, h, torch.sigmoid(i_z + h_z)),)  # (1 - z) * n + z * h
+        return (lerp(n, h, torch.sigmoid(i_z + h_z)),)  # (1 - z) * n + z * h
 
 
 def split_recurrence(cell, n_rows):

@@ -137,10 +137,10 @@ class Decoder(nn.Module):
     ):
         super().__init__()
         cell = cell.cell_above  # it reads outputs, not the steps of X
-        if not cell.n_learned:
+        if context != "steps" and not cell.learnable:
             raise ValueError(
                 f"cell must be one that starts from a state to write sequences, got {cell!r}, whose first state cannot "
-                "be given. Choose cell='gru', say."
+                "be given. Choose cell='gru', say, or context='steps'."
             )
         self.hidden_size = hidden_size
         self.context = context
@@ -153,7 +153,8 @@ class Decoder(nn.Module):
         self.layers = nn.ModuleList(
             Recurrent(cell, size if k == 0 else hidden_size, hidden_size, bias=bias) for k in range(num_layers)
         )
-        self.bridged = cell.state_sizes(hidden_size)[: cell.n_learned]
+        self.learnable = cell.learnable
+        self.bridged = [cell.state_sizes(hidden_size)[i] for i in self.learnable]
         self.bridge = None
         if context != "steps":
             self.bridge = skip_init(nn.Linear, context_size, num_layers * sum(self.bridged))
@@ -200,13 +201,13 @@ class Decoder(nn.Module):
             Of B * W rows.
         """
         C = memory.context
-        states = [layer.zero_state(len(C), C) for layer in self.layers]
+        states = [list(layer.zero_state(len(C), C)) for layer in self.layers]
         if self.bridge is not None:
-            parts = self.bridge(C).split(self.bridged * len(self.layers), dim=1)
-            n = len(self.bridged)
-            for k, zeros in enumerate(states):
-                first, *others = parts[k * n : (k + 1) * n]
-                states[k] = (torch.tanh(first), *others, *zeros[n:])
+            parts = iter(self.bridge(C).split(self.bridged * len(self.layers), dim=1))
+            for state in states:
+                for i in self.learnable:
+                    part = next(parts)
+                    state[i] = torch.tanh(part) if i == self.learnable[0] else part
         layers = tuple(tuple(h.repeat_interleave(width, dim=0) for h in layer) for layer in states)
         readout = C.new_zeros(len(C) * width, self.hidden_size) if self.input_feeding else None
         return DecoderState(layers, readout)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.utils import skip_init
 
-from sktime_rnn.layers import Stacked
+from sktime_rnn.layers import Stacked, as_layers
 from sktime_rnn.networks import StepReader, valid_steps
 
 
@@ -167,9 +167,11 @@ class Encoder(StepReader):
         n_flags=0,
     ):
         per_step = None if kind == "grid" else step_network
-        super().__init__(input_shape, input_noise, per_step, token_counts, embedding_dim, n_flags)
+        first = as_layers(cell).cell if kind != "vector" else None
+        super().__init__(input_shape, input_noise, per_step, token_counts, embedding_dim, n_flags, first)
         self.grid_network = None
         if kind == "grid" and step_network is not None:
+            self._refuse_to_flag("what step_network makes of grids", first)
             self.grid_network = GridNetwork(step_network, input_shape[-1], grid_shape)
             self.vector_size = self.grid_network.vector_size
         self.recurrent = None

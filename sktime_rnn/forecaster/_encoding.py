@@ -124,6 +124,7 @@ class FeatureEncoder:
         n_numbers = 0 if self.numbers_ is None else len(self.numbers_.mean)
         return {
             "n_past": per_number * n_numbers,
+            "n_past_flags": n_numbers if self.mask else 0,
             "n_ahead": per_number * len(self.ahead_numbers_) + 2 * len(self.cycles_),
             "past_counts": self.code_counts_,
             "ahead_counts": [self.code_counts_[i] for i in self.ahead_codes_],

@@ -110,8 +110,9 @@ class RNNForecaster(WindowTrainer):
         Whether each layer reads the context in both directions.
     bias : bool, default=True
         Whether the recurrent equations have bias terms.
-    nonlinearity : {"tanh", "relu"}, default="tanh"
+    nonlinearity : {"tanh", "relu", "sigmoid", "identity"} or callable, default="tanh"
         Nonlinearity of a cell that has one, such as "rnn", asked for by name; a callable maps a tensor to another.
+        "tanh" leaves every cell the one that it has by default, "mingru" and "minlstm" the identity.
     initial_state : {"zeros", "learned"}, default="zeros"
         The state before the first step that is read.
     dropout : float, default=0.0

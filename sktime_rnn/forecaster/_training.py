@@ -257,6 +257,7 @@ class WindowTrainer(NetTrainer, BaseForecaster):
             "network": {
                 **sizes,
                 "n_past": sizes["n_past"] + setup.flags * setup.n_variables,
+                "n_flags": setup.flags * setup.n_variables,
                 "context": setup.context,
                 "horizon": setup.horizon,
                 "n_variables": setup.n_variables,

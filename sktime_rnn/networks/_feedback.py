@@ -65,6 +65,10 @@ class FeedbackLayers(StepCell):
             after = layer.step(a_t, state[n : n + layer.n_states], feedback) + after
         return after
 
+    def forward(self, x_t, state, feedback):
+        """Take one step: the new state."""
+        return self.step(self.inputs(x_t), state, feedback)
+
     def forced(self, X, Y):
         """Return outputs (B, T, H) for inputs X (B, T, F) and what is fed back at each step, Y (B, T, K)."""
         for k, layer in enumerate(self.layers):
@@ -108,6 +112,11 @@ class FeedbackNetwork(RecurrentNetwork):
             raise ValueError(
                 f"feedback must be one of {list(head.feedbacks)} where outputs are values, got {how!r}. Leave it "
                 "at None."
+            )
+        if not self.per_step and (cell.teacher_forcing != 1 or cell.teacher_forcing_schedule != "constant"):
+            raise ValueError(
+                "teacher_forcing needs a target for every step, got one a sequence: no true output is known before. "
+                "Leave teacher_forcing at 1 and its schedule at 'constant'."
             )
         scheduled = cell.teacher_forcing or cell.teacher_forcing_schedule != "constant"
         if self.per_step and how not in head.known_feedbacks and scheduled:

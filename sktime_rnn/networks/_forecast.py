@@ -85,6 +85,8 @@ class ForecastNetwork(nn.Module):
         Number of parameters of an output, from the first, that the linear map adds to.
     compress : bool
         Read asinh z in place of z.
+    n_flags, n_past_flags : int, default=0
+        How many of ``n_past``, from the first, are flags of missing variables, and to the last, of missing numbers.
     """
 
     def __init__(
@@ -113,10 +115,13 @@ class ForecastNetwork(nn.Module):
         linear,
         n_locations,
         compress,
+        n_flags=0,
+        n_past_flags=0,
     ):
         super().__init__()
         self.horizon, self.n_variables, self.patch_length = horizon, n_variables, patch_length
         self.n_locations, self.compress = n_locations, compress
+        self.n_flags, self.n_past_flags = n_flags, n_past_flags
         self.past_codes = Embeddings(past_counts) if past_counts else None
         self.ahead_codes = Embeddings(ahead_counts) if ahead_counts else None
         self.static_codes = Embeddings(static_counts) if static_counts else None
@@ -124,12 +129,15 @@ class ForecastNetwork(nn.Module):
         n_static += self.static_codes.output_size if static_counts else 0
         per_step = n_variables + n_past + (self.past_codes.output_size if past_counts else 0)
         options = {"num_layers": num_layers, "bias": bias, "initial_state": initial_state, "dropout": dropout}
-        self.encoder = Stacked(
-            cell, patch_length * per_step + n_static, hidden_size, bidirectional=bidirectional, **options
-        )
+        layers = as_layers(cell)
+        self.splits_flags = layers.cell.reads_flags
+        size = patch_length * per_step + n_static
+        if self.splits_flags:
+            size = 2 * (size - patch_length * (n_flags + n_past_flags))
+        self.encoder = Stacked(layers, size, hidden_size, bidirectional=bidirectional, **options)
         width = self.encoder.output_size + n_static
         n_ahead += self.ahead_codes.output_size if ahead_counts else 0
-        above = as_layers(cell).above()  # it reads what the encoder has found
+        above = layers.above()  # it reads what the encoder has found
         self.decoder = Stacked(above, n_ahead + width, hidden_size, **options) if decoder else None
         self.ahead = None
         if n_ahead and not decoder:
@@ -195,19 +203,36 @@ class ForecastNetwork(nn.Module):
         """Return the encoder's output and what is known of the series, (B, D)."""
         V = self.n_variables
         values = torch.asinh(X[..., :V]) if self.compress else X[..., :V]
-        parts = [self.noise(values), X[..., V:]]
+        numbers, flags = self._split(X[..., V:]) if self.splits_flags else (X[..., V:], None)
+        parts = [self.noise(values), numbers]
         if self.past_codes is not None:
             parts.append(self.past_codes(codes))
         X = torch.cat(parts, dim=-1)  # (B, L, C)
-        n_added = -X.shape[1] % self.patch_length
-        if n_added:
-            X = F.pad(X, (0, 0, n_added, 0))
-        X = X.reshape(X.shape[0], -1, self.patch_length * X.shape[2])  # (B, S, patch * C)
+        if flags is not None:
+            flags = self._patched(F.pad(flags, (0, X.shape[2] - flags.shape[2])), 1.0)  # codes are never missing
+        X = self._patched(X, 0.0)  # (B, S, patch * C)
         if static is not None:
             X = torch.cat([X, static[:, None].expand(-1, X.shape[1], -1)], dim=-1)
+        if flags is not None:
+            X = torch.cat([X, F.pad(flags, (0, X.shape[2] - flags.shape[2]))], dim=-1)
         lengths = torch.full((X.shape[0],), X.shape[1], device=X.device)
         state = self.encoder.last(X, lengths)
         return state if static is None else torch.cat([state, static], dim=-1)
+
+    def _split(self, past):
+        """Return the numbers beside the variables, and flags of what is missing of both, (B, L, V + n)."""
+        n = past.shape[2] - self.n_flags - self.n_past_flags
+        flags, numbers, more = past.split([self.n_flags, n, self.n_past_flags], dim=2)
+        flags = flags if self.n_flags else past.new_zeros(*past.shape[:2], self.n_variables)
+        more = more if self.n_past_flags else torch.zeros_like(numbers)
+        return numbers, torch.cat([flags, more], dim=2)
+
+    def _patched(self, X, filling):
+        """Join the steps that are read at a time, (B, L, C) -> (B, S, patch * C); what lies before is filled in."""
+        n_added = -X.shape[1] % self.patch_length
+        if n_added:
+            X = F.pad(X, (0, 0, n_added, 0), value=filling)
+        return X.reshape(X.shape[0], -1, self.patch_length * X.shape[2])
 
     def _static(self, static, static_codes):
         parts = [] if static is None else [static]

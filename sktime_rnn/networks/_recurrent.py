@@ -132,6 +132,8 @@ class StepReader(nn.Module):
         Length of a token's vector.
     n_flags : int, default=0
         How many channels at the end of a step are flags of missing values, which noise leaves alone.
+    cell : Cell, default=None
+        What reads the vectors, where it matters: one that ``reads_flags`` gets all values and then a flag for each.
 
     Attributes
     ----------
@@ -140,10 +142,23 @@ class StepReader(nn.Module):
     """
 
     def __init__(
-        self, input_shape, input_noise=0.0, step_network=None, token_counts=None, embedding_dim=None, n_flags=0
+        self,
+        input_shape,
+        input_noise=0.0,
+        step_network=None,
+        token_counts=None,
+        embedding_dim=None,
+        n_flags=0,
+        cell=None,
     ):
         super().__init__()
         self.n_flags = n_flags
+        self.splits_flags = cell is not None and cell.reads_flags
+        self.exact_features = list(cell.exact_features) if self.splits_flags else []
+        if token_counts is not None:
+            self._refuse_to_flag("tokens", cell)
+        elif step_network is not None:
+            self._refuse_to_flag("what step_network makes of them", cell)
         self.embedding = None if token_counts is None else TokenEmbedding(token_counts, embedding_dim, input_noise)
         self.noise = GaussianNoise(input_noise)
         self.step_network = None if step_network is None else StepNetwork(step_network)
@@ -153,6 +168,15 @@ class StepReader(nn.Module):
             self.vector_size = _output_width(step_network, input_shape)
         else:
             self.vector_size = math.prod(input_shape)
+            if self.splits_flags and not n_flags:
+                self.vector_size *= 2
+
+    def _refuse_to_flag(self, found, cell):
+        if self.splits_flags:
+            raise ValueError(
+                f"{cell!r} must read values, and which of them are missing, got {found}. Choose another cell, or hand "
+                "in values without step_network."
+            )
 
     def vectors(self, X, lengths):
         """Return the vectors of steps, (B, T, *input_shape) or codes (B, T) -> (B, T, vector_size)."""
@@ -161,14 +185,27 @@ class StepReader(nn.Module):
         X = self.disturbed(X)
         if self.step_network is not None:
             return self.step_network(X, lengths)
+        if self.splits_flags:
+            values, flags = self._split(X)
+            flags = torch.zeros_like(values) if flags is None else flags
+            return torch.cat([values.flatten(2), flags.flatten(2)], dim=2)
         return X.flatten(2)
 
-    def disturbed(self, X):
-        """Return values with noise, in training, but for flags."""
+    def _split(self, X):
+        """Return values and their flags of missing ones, or None where there are no flags."""
         if not self.n_flags:
-            return self.noise(X)
-        values, flags = X.split([X.shape[-1] - self.n_flags, self.n_flags], dim=-1)
-        return torch.cat([self.noise(values), flags], dim=-1)
+            return X, None
+        return X.split([X.shape[-1] - self.n_flags, self.n_flags], dim=-1)
+
+    def disturbed(self, X):
+        """Return values with noise, in training, but for flags and what must be exact."""
+        values, flags = self._split(X)
+        noisy = self.noise(values)
+        if self.exact_features and noisy is not values:
+            noisy = noisy.flatten(2)
+            noisy[:, :, self.exact_features] = values.flatten(2)[:, :, self.exact_features]
+            noisy = noisy.view_as(values)
+        return noisy if flags is None else torch.cat([noisy, flags], dim=-1)
 
 
 class RecurrentNetwork(StepReader):
@@ -225,7 +262,8 @@ class RecurrentNetwork(StepReader):
         embedding_dim=None,
         n_flags=0,
     ):
-        super().__init__(input_shape, input_noise, step_network, token_counts, embedding_dim, n_flags)
+        cell = as_layers(cell)
+        super().__init__(input_shape, input_noise, step_network, token_counts, embedding_dim, n_flags, cell.cell)
         self.pooling = pooling
         self.per_step = per_step
         options = {
@@ -236,7 +274,7 @@ class RecurrentNetwork(StepReader):
             "initial_state": initial_state,
             "dropout": dropout,
         }
-        self.recurrent = self._make_recurrent(as_layers(cell), head, hidden_size, options)
+        self.recurrent = self._make_recurrent(cell, head, hidden_size, options)
         width = self.recurrent.output_size
         self.attention = AttentionPooling(width) if pooling == "attention" and not per_step else None
         self.dropout = Dropout(dropout)

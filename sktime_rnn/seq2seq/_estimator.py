@@ -42,6 +42,7 @@ class Seq2SeqTransformer(Seq2SeqMethods):
         Whether the recurrent equations have bias terms.
     nonlinearity : {"tanh", "relu", "sigmoid", "identity"} or callable, default="tanh"
         Nonlinearity of a cell that has one, such as "rnn", asked for by name; a callable maps a tensor to another.
+        "tanh" leaves every cell the one that it has by default, "mingru" and "minlstm" the identity.
     go_backwards : bool, default=False
         Whether the encoder reads from the last step to the first.
     initial_state : {"zeros", "learned"}, default="zeros"
