@@ -6,6 +6,7 @@ And for every cell: a prediction depends on its own sequence, a model on its dat
 import copy
 import pickle
 
+import checks
 import numpy as np
 import pytest
 import torch
@@ -206,7 +207,7 @@ def test_a_classifier_with_weights_set_by_hand_adds_sequences_of_unequal_length(
         np.testing.assert_array_equal(model.predict([x])[0], total)
 
 
-# -- every cell in every estimator; Jordan's cells, which read outputs, have tests of their own
+# -- every cell in every estimator; Jordan's cells, which read outputs, have more tests of their own
 
 NAMED = {str(cell): cell for cell in [*sorted(set(CELLS) - {"jordan", "elman-jordan"}), None]}
 MADE = {
@@ -226,10 +227,28 @@ MADE = {
     "trace of states": TraceCell("states"),
 }
 EVERY = NAMED | MADE
+# What holds of sequences and training, whatever the cell.
+CHECKS = [
+    checks.check_prediction_does_not_depend_on_batch,
+    checks.check_step_prediction_does_not_depend_on_batch,
+    checks.check_length_one,
+    checks.check_step_outputs_are_as_long_as_input,
+    checks.check_units_do_not_matter,
+    checks.check_same_seed_gives_the_same_bits,
+    checks.check_training_goes_on_after_pickle,
+    checks.check_weight_zero_equals_removal,
+]
 
 
 def each(cells):
     return pytest.mark.parametrize("cell", [pytest.param(cell, id=name) for name, cell in cells.items()])
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("estimator", [RNNClassifier, RNNRegressor])
+@each(EVERY | {"jordan": "jordan", "elman-jordan": "elman-jordan"})
+def test_shared_checks(cell, estimator, check):
+    check(estimator(cell=cell))
 
 
 def holes(cell, X):
