@@ -5,8 +5,8 @@
 
 The problems are made by `long_memory/generate.py` in the folder of the data. A network is one layer of 64 units, of 128
 for copying, that reads 10,000 sequences 20 times without dropout, with what its row names and else the defaults of its
-estimator; the rows named `defaults` have nothing but these. A row is printed as soon as it is done. With `--figure`, the
-errors of `adding` over the epochs are drawn as well, which needs matplotlib, the extra `plot`.
+estimator; the rows named `defaults` have nothing but these. A row is printed as soon as it is done. With
+`--figure`, the errors of `adding` over the epochs are drawn as well, which needs matplotlib, the extra `plot`.
 """
 
 import argparse
