@@ -16,6 +16,7 @@ from pathlib import Path
 
 import data as sets
 import numpy as np
+from accuracy import mse, nll_per_frame
 from report import environment, print_header, print_row, print_title
 
 from sktime_rnn import RNNClassifier, RNNRegressor
@@ -93,7 +94,7 @@ def adding(generate, arguments):
     models = print_rows(
         ADDING_NETS,
         lambda **settings: RNNRegressor(**settings).fit(X, y),
-        lambda model: np.mean((model.predict(X_test) - y_test) ** 2),
+        lambda model: mse(model, X_test, y_test),
         lambda worst: worst < ADDING_AIM,
         arguments,
     )
@@ -114,7 +115,7 @@ def copying(generate, arguments):
     print_rows(
         COPYING_NETS,
         lambda **settings: RNNClassifier(tokens=True, **settings).fit(X, y),
-        lambda model: -np.sum(model.log_likelihood(X_test, y_test)) / sum(map(len, y_test)),
+        lambda model: nll_per_frame(model, X_test, y_test),
         lambda worst: worst < COPYING_LEVEL / 2,
         arguments,
     )

@@ -7,14 +7,13 @@ therefore reach none of them; the backward direction reads each sequence reverse
 """
 
 import copy
-from collections.abc import Iterable
 from numbers import Integral
 
 import torch
 from torch import nn
 from torch.nn.functional import pad
 
-from sktime_rnn.cells import as_cell, init_recurrent_, prepared
+from sktime_rnn.cells import as_cell, as_tuple, init_recurrent_, prepared
 
 
 def reversal(lengths, n_timesteps):
@@ -129,10 +128,6 @@ class GaussianNoise(nn.Module):
         return torch.empty_like(X).normal_(std=self.std, generator=self.generator).add_(X)
 
 
-def _is_row(values):
-    return isinstance(values, Iterable) and not isinstance(values, str) and getattr(values, "ndim", 1) == 1
-
-
 class Layers:
     r"""How layers stand on top of each other: a part that takes the place of a cell, ``cell=Layers("gru", ...)``.
 
@@ -170,7 +165,7 @@ class Layers:
     def __init__(self, cell="lstm", *, residual=False, from_input=False, to_output=False, dilations=1):
         if isinstance(cell, Layers):
             raise TypeError(f"cell must be a name or a cell, got {cell!r}. Give all options to one Layers.")
-        whole = [dilations] if isinstance(dilations, Integral) else list(dilations) if _is_row(dilations) else []
+        whole = (dilations,) if isinstance(dilations, Integral) else as_tuple(dilations)
         if not whole or not all(isinstance(d, Integral) and not isinstance(d, bool) and d > 0 for d in whole):
             raise ValueError(
                 f"dilations must be a whole number above 0, or one for each layer, got {dilations!r}. Give 2, say, for "
@@ -180,7 +175,7 @@ class Layers:
         self.residual = residual
         self.from_input = from_input
         self.to_output = to_output
-        self.dilations = dilations if isinstance(dilations, Integral) else tuple(whole)
+        self.dilations = dilations if isinstance(dilations, Integral) else whole
 
     def __repr__(self):
         shown = [f"{name}=True" for name in ("residual", "from_input", "to_output") if getattr(self, name)]

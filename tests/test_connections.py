@@ -159,6 +159,9 @@ def test_layers_in_a_grid_search():
         (lambda: Layers(dilations=0), "dilations must be a whole number above 0, .*got 0"),
         (lambda: Layers(dilations=[1, -2]), r"dilations must be .*got \[1, -2\]"),
         (lambda: Layers(dilations=[]), r"dilations must be .*got \[\]"),
+        (lambda: Layers(dilations=2.5), "dilations must be .*got 2.5"),
+        (lambda: Layers(dilations=None), "dilations must be .*got None"),
+        (lambda: Layers(dilations="2"), "dilations must be .*got '2'"),
         (lambda: Layers("gur"), "cell must be one of .*got 'gur'"),
         (lambda: RNNClassifier(cell=Layers(dilations=[1, 2]), max_epochs=1).fit(*ragged()), "num_layers=1 layers, got"),
         (

@@ -1,6 +1,6 @@
 """One time step of a recurrent network, in the symbols of the paper that introduced it."""
 
-from sktime_rnn.cells._base import NONLINEARITIES, Cell, StepCell, as_nonlinearity, init_recurrent_, prepared
+from sktime_rnn.cells._base import NONLINEARITIES, Cell, StepCell, as_nonlinearity, as_tuple, init_recurrent_, prepared
 from sktime_rnn.cells._deep import DeepCell, SkipCell
 from sktime_rnn.cells._gru_d import GRUDCell
 from sktime_rnn.cells._jordan import ElmanJordanCell, JordanCell
@@ -45,6 +45,7 @@ __all__ = [
     "ZoneoutCell",
     "as_cell",
     "as_nonlinearity",
+    "as_tuple",
     "init_recurrent_",
     "prepared",
 ]

@@ -46,6 +46,14 @@ def check_whole(name, value, least):
         raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}. Choose such a number.")
 
 
+def as_tuple(values):
+    """Return what can be gone through as a tuple, and nothing of what cannot, which the caller then refuses."""
+    try:
+        return tuple(values)
+    except TypeError:
+        return ()
+
+
 def lerp(start, end, weight):
     """Return ``start + weight * (end - start)``: as torch does, and of different precisions as well.
 

@@ -4,14 +4,13 @@ Shapes: B batch, T time steps, F input features, H hidden units.
 """
 
 import math
-from collections.abc import Iterable
 from numbers import Integral, Real
 
 import torch
 from torch import nn
 from torch.nn.functional import linear, pad
 
-from sktime_rnn.cells._base import Cell, StepCell, as_nonlinearity, init_inputs_, lerp
+from sktime_rnn.cells._base import Cell, StepCell, as_nonlinearity, as_tuple, init_inputs_, lerp
 from sktime_rnn.cells._torch import ElmanCell
 
 SHORTEST = 2
@@ -402,7 +401,7 @@ class ClockworkCell(Cell):
     def __init__(self, periods=None, nonlinearity="tanh", *, recurrent_init="orthogonal"):
         super().__init__(recurrent_init)
         if periods is not None:
-            given = tuple(periods) if isinstance(periods, Iterable) else ()
+            given = as_tuple(periods)
             whole = all(isinstance(T, Integral) and T > 0 for T in given)
             if not given or not whole or any(a >= b for a, b in zip(given, given[1:], strict=False)):
                 raise ValueError(

@@ -15,7 +15,7 @@ from sktime_rnn.cells._base import StepCell, as_nonlinearity, init_inputs_, lerp
 from sktime_rnn.cells._torch import split_recurrence
 
 RADIX = 32  # steps of a chunk: chunks of 16 and 64 take about as long, pairs twice as long
-BLOCK = 2**20  # states that are scanned at once: more no longer stay in the processor's caches on the way
+BLOCK = 2**20  # states scanned at once; 4 million of them at once take minLSTM a quarter longer
 
 
 def _loop(a, b, h, outputs):

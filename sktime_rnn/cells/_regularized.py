@@ -4,14 +4,13 @@ Shapes: B batch, T time steps, F input features, H hidden units, G gates.
 """
 
 import copy
-from collections.abc import Iterable
 from numbers import Real
 
 import torch
 from torch import nn
 from torch.nn.functional import layer_norm, linear
 
-from sktime_rnn.cells._base import StepCell, lerp, prepared
+from sktime_rnn.cells._base import StepCell, as_tuple, lerp, prepared
 from sktime_rnn.cells._names import as_cell
 from sktime_rnn.cells._torch import ElmanCell, GRUCell, LSTMCell, steps_as
 
@@ -121,7 +120,7 @@ class ZoneoutCell(WrappingCell):
                 f"cell must be one that feeds back what zoneout can keep, got {type(cell).__name__}. Leave ZoneoutCell "
                 "out."
             )
-        rates = (rate,) * n if isinstance(rate, Real) else tuple(rate) if isinstance(rate, Iterable) else ()
+        rates = (rate,) * n if isinstance(rate, Real) else as_tuple(rate)
         if len(rates) != n or not all(isinstance(p, Real) and 0 <= p < 1 for p in rates):
             raise ValueError(
                 f"rate must be a number in [0, 1), or {n} of them, one for each state of {type(cell).__name__}, got "

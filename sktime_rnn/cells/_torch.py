@@ -16,8 +16,8 @@ from sktime_rnn.cells._base import StepCell, as_nonlinearity, init_recurrent_, l
 def steps_as(cell, cls):
     """Return whether a cell has the equations and first weights of a class: a subclass may bring methods of its own."""
     above = type(cell).__mro__[: type(cell).__mro__.index(cls)]
-    own = {name for kind in above for name, value in vars(kind).items() if inspect.isroutine(value)}
-    own |= {name for kind in above for name, value in vars(kind).items() if isinstance(value, property)}
+    members = [member for kind in above for member in vars(kind).items()]
+    own = {name for name, value in members if inspect.isroutine(value) or isinstance(value, property)}
     return own <= {"__init__", "__repr__"}
 
 

@@ -182,30 +182,29 @@ class StepReader(nn.Module):
         """Return the vectors of steps, (B, T, *input_shape) or codes (B, T) -> (B, T, vector_size)."""
         if self.embedding is not None:
             return self.embedding(X)
-        X = self.disturbed(X)
-        if self.step_network is not None:
-            return self.step_network(X, lengths)
         if self.splits_flags:
             values, flags = self._split(X)
             flags = torch.zeros_like(values) if flags is None else flags
             return torch.cat([values.flatten(2), flags.flatten(2)], dim=2)
-        return X.flatten(2)
-
-    def _split(self, X):
-        """Return values and their flags of missing ones, or None where there are no flags."""
-        if not self.n_flags:
-            return X, None
-        return X.split([X.shape[-1] - self.n_flags, self.n_flags], dim=-1)
+        X = self.disturbed(X)
+        return X.flatten(2) if self.step_network is None else self.step_network(X, lengths)
 
     def disturbed(self, X):
         """Return values with noise, in training, but for flags and what must be exact."""
         values, flags = self._split(X)
+        return values if flags is None else torch.cat([values, flags], dim=-1)
+
+    def _split(self, X):
+        """Return values, disturbed, and their flags of missing ones, or None where there are no flags."""
+        values, flags = X, None
+        if self.n_flags:
+            values, flags = X.split([X.shape[-1] - self.n_flags, self.n_flags], dim=-1)
         noisy = self.noise(values)
         if self.exact_features and noisy is not values:
             noisy = noisy.flatten(2)
             noisy[:, :, self.exact_features] = values.flatten(2)[:, :, self.exact_features]
             noisy = noisy.view_as(values)
-        return noisy if flags is None else torch.cat([noisy, flags], dim=-1)
+        return noisy, flags
 
 
 class RecurrentNetwork(StepReader):
